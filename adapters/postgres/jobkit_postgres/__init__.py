@@ -1,0 +1,1 @@
+"""jobkit on PostgreSQL."""
