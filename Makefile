@@ -33,7 +33,7 @@ demo: install  ## run the example shop from end to end (JOBKIT_URL picks the bac
 	$(BIN)/python -m examples.orders
 
 test: install  ## run all tests; finds, starts or installs the services that they need
-	$(BIN)/python scripts/services.py run -- $(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m scripts.services run -- $(BIN)/python -m pytest $(ARGS)
 
 check: lint types test  ## what CI runs: lint, types, tests
 
@@ -49,7 +49,7 @@ bench: install  ## throughput and latency, beside the raw drivers
 	$(BIN)/python -m benchmarks
 
 services: install  ## say which services the tests would use, and where
-	$(BIN)/python scripts/services.py status
+	$(BIN)/python -m scripts.services status
 
 wheels: install  ## build the wheels of all distributions into dist/
 	rm -rf dist
@@ -57,7 +57,7 @@ wheels: install  ## build the wheels of all distributions into dist/
 		$(BIN)/python -m build --wheel --no-isolation --outdir dist $$package; done
 
 wheel-test: wheels  ## run the tests on the built wheels, where the source can't be imported
-	$(BIN)/python scripts/wheel_test.py $(ARGS)
+	$(BIN)/python -m scripts.wheel_test $(ARGS)
 
 format: install  ## lay the code out
 	$(BIN)/ruff check --fix .

@@ -1,0 +1,1 @@
+"""Tools of the workspace; nothing here is shipped."""
