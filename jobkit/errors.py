@@ -77,3 +77,11 @@ class JobFailed(JobKitError):
     def __init__(self, message: str, state: str) -> None:
         super().__init__(message)
         self.state = state
+
+
+class JobTimeout(JobKitError, TimeoutError):
+    """A run exceeded its handler's time limit. What a retry policy's rules see."""
+
+
+class WorkerCrashed(JobKitError):
+    """The process that ran a job ended without a word. What a retry policy's rules see."""

@@ -17,8 +17,13 @@ import tempfile
 import time
 from collections.abc import Iterator
 
-LOOK_EVERY = 0.1
-"""Seconds. One look costs some 30 microseconds, so an idle receiver stays far below a thousandth of a core."""
+LOOK_EVERY = 0.2
+"""Seconds. Waking an idle process costs more than the look itself: five times a second is a thousandth of a core or two."""
+
+LOOK_OFTEN = 0.05
+"""Seconds, while messages have come in lately: one sent in somebody's own transaction then waits less for a look."""
+
+LATELY = 2.0
 
 
 class Doorbell:

@@ -7,12 +7,13 @@ import json
 import secrets
 import sqlite3
 import threading
+import time
 from collections.abc import Iterable, Mapping, Sequence
 
 from jobkit.errors import Closed
 from jobkit.sqlite import transactional
 from jobkit.sqlite.database import Database
-from jobkit.sqlite.doorbell import LOOK_EVERY, Doorbell
+from jobkit.sqlite.doorbell import LATELY, LOOK_EVERY, LOOK_OFTEN, Doorbell
 from jobkit.sqlite.receipts import Receipt, receipt_of, state_and_wake, successors_of
 from jobkit.sqlite.sql import statements
 from jobkit.store import Write
@@ -70,6 +71,7 @@ class SqliteTransport:
         self._bell = bell
         self._clock = database.clock
         self._sql = statements("jobs", database.namespace)
+        self._last_found = -LATELY
 
     def send(self, messages: Sequence[Message]) -> list[Sent]:
         check_messages(messages, self.capabilities)
@@ -92,7 +94,7 @@ class SqliteTransport:
                 rest = deadline - self._clock.clock.steady()
                 if deliveries or rest <= 0 or stop.is_set():
                     return deliveries
-                ear.wait(min(rest, next_due, LOOK_EVERY))
+                ear.wait(min(rest, next_due, self._patience()))
 
     def settle(self, settlements: Sequence[Settlement]) -> list[Settled]:
         successors = successors_of(settlements)
@@ -145,7 +147,7 @@ class SqliteTransport:
 
     def _ring_for(self, messages: Sequence[Message]) -> None:
         # What is due later is seen in time by the receivers' own looks.
-        if any(message.delay < LOOK_EVERY for message in messages):
+        if any(message.delay <= LOOK_EVERY for message in messages):
             self._bell.ring()
 
     def _receive_now(self, queues: Sequence[str], limit: int, lease: float) -> tuple[list[Delivery], float]:
@@ -153,7 +155,11 @@ class SqliteTransport:
         due, next_due = self._database.read(lambda connection: self._look(connection, queues))
         if not due or limit <= 0:
             return [], next_due
+        self._last_found = time.monotonic()
         return self._database.write(lambda connection: self._claim(connection, due, limit, lease)), next_due
+
+    def _patience(self) -> float:
+        return LOOK_OFTEN if time.monotonic() - self._last_found < LATELY else LOOK_EVERY
 
     def _look(self, connection: sqlite3.Connection, queues: Sequence[str]) -> tuple[list[str], float]:
         """Which queues have something due. Read-only, so that idle receivers leave the write lock alone."""

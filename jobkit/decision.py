@@ -1,0 +1,340 @@
+"""
+What follows from how a run ended: one pure function, from values to values.
+
+No I/O, no clock and no randomness of its own, so the same case always gets the same answer, on every backend and in
+simulation. The worker carries it out in the order of `Decision`: a crash in between repeats what was cut off.
+"""
+
+from __future__ import annotations
+
+import random
+import traceback
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+import attrs
+
+from jobkit import codec, records, tracking
+from jobkit.envelope import Envelope, Failure, successor
+from jobkit.outcome import Discarded, Expired, Failed, HandedBack, Outcome, Snoozed, Success, UnknownType, class_names
+from jobkit.records import JobRecord, Stored
+from jobkit.retry import FailedAttempt, Policy
+from jobkit.store import Expect, Write
+from jobkit.transport import Again, Delivery, Done, Message, Settlement, TransportCapabilities
+
+PARK_BEYOND = 900.0
+"""Delays beyond 15 minutes are parked on every backend, so that they can be listed, cancelled and moved alike."""
+
+UNKNOWN_DELAY = 15.0
+"""How long a job of an unknown type rests before a worker looks at it again: a deploy may be under way."""
+
+KEPT_FAILURES = 10
+TRACEBACK_CHARACTERS = 4000
+
+
+@attrs.frozen(kw_only=True)
+class Case:
+    """
+    A delivery and all that is known of it when its run has ended.
+
+    Attributes:
+        delivery: None in custody: no broker holds the job any more.
+        stored: The job's record as this worker wrote or read it; None for a plain job.
+        unknown_type_for: Seconds for which a job of an unknown type is kept alive.
+    """
+
+    envelope: Envelope
+    delivery: Delivery | None
+    stored: Stored | None
+    policy: Policy
+    track: bool
+    result_ttl: float
+    unknown_type_for: float
+    worker: str
+    now: datetime
+    capabilities: TransportCapabilities
+
+
+@attrs.frozen(kw_only=True)
+class Decision:
+    """
+    What to do, in this order.
+
+    Attributes:
+        label: For counting: done, retried, dead, snoozed, discarded, expired, unknown_type or handed_back.
+        before: Writes that make sure of what follows; finding them done already is well.
+        record: The write that decides, by compare-and-set: whoever loses it leaves the job alone.
+        after: Index entries, which point to the record.
+        settlement: What the broker is told at last; None where no broker holds the job.
+        reason: For the log.
+    """
+
+    label: str
+    before: tuple[Write, ...] = ()
+    record: Write | None = None
+    after: tuple[Write, ...] = ()
+    settlement: Settlement | None = None
+    reason: str = ""
+
+
+def decide(case: Case, outcome: Outcome) -> Decision:
+    """What follows from *outcome*."""
+    match outcome:
+        case Success(result=result):
+            return _succeed(case, result)
+        case Failed():
+            return _fail(case, outcome)
+        case Snoozed(after=after, reason=reason):
+            return _again(case, case.envelope, after, "snoozed", reason)
+        case Discarded(reason=reason):
+            return _end(case, "discarded", reason)
+        case Expired():
+            return _end(case, "expired", "not started in time")
+        case UnknownType():
+            return _unknown_type(case)
+        case HandedBack():
+            return _again(case, case.envelope, 0.0, "handed_back", "")
+
+
+def void(stored: Stored | None, envelope: Envelope, delivery: Delivery, now: datetime) -> Decision:
+    """For a copy that must not run: settle it, and repeat what a crash may have cut off after its record was written."""
+    if stored is None:
+        return Decision(label="void", settlement=Done(delivery))
+    record = stored.record
+    after: tuple[Write, ...] = ()
+    if record.state == "dead":
+        after = (records.dead_entry(envelope.id, record),)
+    elif record.state in ("parked", "custody") and record.entry:
+        after = (records.due_entry(envelope.id, record.entry),)
+    elif record.outcome == "done" and record.generation == envelope.generation:
+        following = successor(envelope, record.result and record.result.encode(), now)
+        then = () if following is None else (following[0].message(codec.encode(following[0]), following[1]),)
+        return Decision(label="void", settlement=Done(delivery, then))
+    return Decision(label="void", after=after, settlement=Done(delivery))
+
+
+def put_back(envelope: Envelope, stored: Stored | None, delivery: Delivery, delay: float) -> Decision:
+    """For a job that was not started here: somebody else shall have it, as if it had never been here."""
+    tracked = envelope.tracked or stored is not None
+    original = delivery.message.body
+    body = original if tracked == envelope.tracked else codec.encode(envelope.replace(tracked=tracked), original)
+    message = attrs.evolve(delivery.message, body=body, delay=delay)
+    return Decision(label="handed_back", settlement=Again(delivery, message))
+
+
+def undecodable(delivery: Delivery, error: Exception, worker: str, now: datetime) -> Decision:
+    """A body that nobody can read becomes a dead letter with its raw bytes."""
+    message = delivery.message
+    failure = Failure(at=now, attempt=1, error="jobkit.codec.Undecodable", message=str(error)[:1000], worker=worker)
+    record = JobRecord(
+        state="dead",
+        generation=0,
+        queue=message.queue,
+        failures=(failure,),
+        reason=str(error)[:300],
+        ended_at=now,
+        worker=worker,
+        entry=records.instant_name(now, message.id),
+    )
+    return Decision(
+        label="dead",
+        record=records.write(message.id, record, message.body, expect=Expect.ABSENT),
+        after=(records.dead_entry(message.id, record),),
+        settlement=Done(delivery),
+        reason=str(error),
+    )
+
+
+def failed(error: BaseException, *, after: float | None = None, final: bool = False) -> Failed:
+    """The outcome of a run that raised *error*; its traceback is cut in the middle, where it says the least."""
+    text = "".join(traceback.format_exception(error))
+    return Failed(class_names(type(error)), str(error)[:2000], _cut(text), after, final)
+
+
+def _cut(text: str) -> str:
+    if len(text) <= TRACEBACK_CHARACTERS:
+        return text
+    half = TRACEBACK_CHARACTERS // 2
+    return f"{text[:half]}\n... {len(text) - 2 * half} characters left out ...\n{text[-half:]}"
+
+
+def _succeed(case: Case, result: bytes | None) -> Decision:
+    following = successor(case.envelope, result, case.now)
+    if following is None:
+        return _end(case, "done", "", result)
+    envelope, delay = following
+    body = codec.encode(envelope)
+    if case.delivery is not None and delay <= _longest_delay(case) and len(body) <= case.capabilities.max_body:
+        return _end(case, "done", "", result, then=(envelope.message(body, delay),))
+    # The broker cannot send it with the end of this job, so the store takes it first, under an id that makes repeats void.
+    return _end(case, "done", "", result, before=park_new(envelope, case.now + timedelta(seconds=delay)))
+
+
+def _end(
+    case: Case,
+    how: str,
+    reason: str,
+    result: bytes | None = None,
+    then: tuple[Message, ...] = (),
+    before: tuple[Write, ...] = (),
+) -> Decision:
+    return Decision(
+        label=how,
+        before=before,
+        record=_ended(case, how, reason, result),
+        settlement=None if case.delivery is None else Done(case.delivery, then),
+        reason=reason,
+    )
+
+
+def _ended(case: Case, how: str, reason: str, result: bytes | None) -> Write | None:
+    if case.stored is None:
+        return None
+    record = case.stored.record.replace(
+        state="ended",
+        outcome=how,
+        reason=reason[:300],
+        ended_at=case.now,
+        lease_until=None,
+        due=None,
+        result=None if result is None else result.decode(),
+    )
+    ttl = max(case.result_ttl, records.ENDED_TTL)
+    return records.write(case.envelope.id, record, expect=case.stored.version, ttl=ttl)
+
+
+def _fail(case: Case, outcome: Failed) -> Decision:
+    attempt = tracking.spent(case.envelope, case.stored) + 1
+    envelope = case.envelope.replace(
+        spent=attempt, failures=_with_failure(_failures(case), _failure(case, outcome, attempt))
+    )
+    delay = None if outcome.final else _retry_delay(case, outcome, attempt)
+    if delay is None:
+        return _bury(case, envelope, f"{outcome.kinds[0]}: {outcome.message}")
+    return _again(case, envelope, delay, "retried", f"{outcome.kinds[0]}: {outcome.message}")
+
+
+def _failure(case: Case, outcome: Failed, attempt: int) -> Failure:
+    return Failure(
+        at=case.now,
+        attempt=attempt,
+        error=outcome.kinds[0],
+        message=outcome.message,
+        traceback=outcome.traceback,
+        worker=case.worker,
+    )
+
+
+def _failures(case: Case) -> tuple[Failure, ...]:
+    """The record knows those of a decision whose last step a crash cut off; the body may not."""
+    recorded = () if case.stored is None else case.stored.record.failures
+    return max(case.envelope.failures, recorded, key=len)
+
+
+def _with_failure(failures: Sequence[Failure], failure: Failure) -> tuple[Failure, ...]:
+    """The first one, which tells most, and the latest: what is carried must stay bounded."""
+    every = (*failures, failure)
+    return every if len(every) <= KEPT_FAILURES else (every[0], *every[-(KEPT_FAILURES - 1) :])
+
+
+def _retry_delay(case: Case, outcome: Failed, attempt: int) -> float | None:
+    seen = FailedAttempt(
+        attempt=attempt,
+        kinds=outcome.kinds,
+        message=outcome.message,
+        enqueued_at=case.envelope.enqueued_at,
+        now=case.now,
+        random=random.Random(f"{case.envelope.id}:{attempt}"),
+    )
+    delay = case.policy.next_delay(seen)
+    return delay if delay is None or outcome.after is None else outcome.after
+
+
+def _bury(case: Case, envelope: Envelope, reason: str) -> Decision:
+    """Dead: the record first, with the body as it was delivered and every failure; then its entry; then the broker."""
+    record = records.of(
+        envelope,
+        "dead",
+        track=case.track or (case.stored is not None and case.stored.record.track),
+        reason=reason[:300],
+        ended_at=case.now,
+        worker=case.worker,
+        entry=records.instant_name(case.now, envelope.id),
+    )
+    body = _body(case, case.envelope)
+    expect = Expect.ABSENT if case.stored is None else case.stored.version
+    return Decision(
+        label="dead",
+        record=records.write(envelope.id, record, body, expect=expect),
+        after=(records.dead_entry(envelope.id, record),),
+        settlement=None if case.delivery is None else Done(case.delivery),
+        reason=reason,
+    )
+
+
+def _unknown_type(case: Case) -> Decision:
+    since = case.envelope.unknown_since or case.now
+    known_for = (case.now - since).total_seconds()
+    if known_for >= case.unknown_type_for:
+        return _bury(case, case.envelope, f"no worker knew the type {case.envelope.type!r} for {known_for:.0f} s")
+    rest = min(UNKNOWN_DELAY, max(0.05, case.unknown_type_for - known_for))
+    return _again(case, case.envelope.replace(unknown_since=since), rest, "unknown_type", case.envelope.type)
+
+
+def _again(case: Case, envelope: Envelope, delay: float, label: str, reason: str) -> Decision:
+    """Later: through the broker where one atomic step does it, else through the store."""
+    if case.delivery is None or delay > _longest_delay(case) or (delay > 0 and not case.capabilities.atomic_again):
+        return _park(case, envelope, delay, label, reason)
+    envelope = envelope.replace(tracked=envelope.tracked or case.stored is not None)
+    old = case.delivery.message
+    message = Message(id=old.id, queue=old.queue, body=_body(case, envelope), delay=delay)
+    record = None
+    if case.stored is not None:
+        changed = case.stored.record.replace(
+            state="sent", spent=envelope.spent, failures=envelope.failures, lease_until=None, worker=""
+        )
+        record = records.write(envelope.id, changed, expect=case.stored.version, ttl=records.SENT_TTL)
+    return Decision(label=label, record=record, settlement=Again(case.delivery, message), reason=reason)
+
+
+def _park(case: Case, envelope: Envelope, delay: float, label: str, reason: str) -> Decision:
+    """The store takes the job over: a new generation, so that the broker's copy is void should it come back."""
+    due = case.now + timedelta(seconds=delay)
+    envelope = envelope.replace(generation=envelope.generation + 1, tracked=True, due=due)
+    record = records.of(
+        envelope,
+        "parked",
+        track=case.track or (case.stored is not None and case.stored.record.track),
+        due=due,
+        entry=records.instant_name(due, envelope.id),
+    )
+    expect = Expect.ABSENT if case.stored is None else case.stored.version
+    return Decision(
+        label=label,
+        record=records.write(envelope.id, record, _body(case, envelope), expect=expect),
+        after=(records.due_entry(envelope.id, record.entry),),
+        settlement=None if case.delivery is None else Done(case.delivery),
+        reason=reason,
+    )
+
+
+def park_new(envelope: Envelope, due: datetime, *, track: bool = False) -> tuple[Write, Write]:
+    """The writes that park a job which no broker has seen: its record with the body, then the entry that points to it."""
+    envelope = envelope.replace(tracked=True, due=due)
+    record = records.of(envelope, "parked", track=track, due=due, entry=records.instant_name(due, envelope.id))
+    body = codec.encode(envelope)
+    return (
+        records.write(envelope.id, record, body, expect=Expect.ABSENT),
+        records.due_entry(envelope.id, record.entry),
+    )
+
+
+def _body(case: Case, envelope: Envelope) -> bytes:
+    original = None if case.delivery is None else case.delivery.message.body
+    if original is not None and envelope is case.envelope:
+        return original
+    return codec.encode(envelope, original)
+
+
+def _longest_delay(case: Case) -> float:
+    return min(case.capabilities.max_delay, PARK_BEYOND)

@@ -1,0 +1,126 @@
+"""Between fetch and run: decode, ask the records of those that have one, and sort out what must not run here."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import attrs
+
+from jobkit import codec, decision, records, tracking
+from jobkit.codec import Undecodable
+from jobkit.decision import Decision
+from jobkit.envelope import NO_ARGS, Envelope
+from jobkit.errors import WorkerCrashed
+from jobkit.handlers import Handler
+from jobkit.outcome import Expired, Failed, UnknownType, class_names
+from jobkit.records import Stored
+from jobkit.tracking import Verdict
+from jobkit.transport import Delivery
+from jobkit.worker.runs import Run
+from jobkit.worker.workshop import Workshop, log
+
+
+@attrs.frozen
+class Admitted:
+    """What came of a fetch: jobs to *run*, and jobs whose end was *decided* without running them."""
+
+    run: list[Run]
+    decided: list[tuple[Run, Decision]]
+
+
+class Admission:
+    """Sorts deliveries."""
+
+    def __init__(self, workshop: Workshop) -> None:
+        self._workshop = workshop
+
+    def admit(self, deliveries: Sequence[Delivery]) -> Admitted:
+        """
+        Raises:
+            Unavailable: The store was not reached; the same call can be repeated.
+        """
+        admitted = Admitted([], [])
+        decoded = [(delivery, _decode(delivery)) for delivery in deliveries]
+        found = self._look_up(decoded)
+        for delivery, envelope in decoded:
+            if isinstance(envelope, Undecodable):
+                admitted.decided.append(self._raw(delivery, envelope))
+            else:
+                self._sort(admitted, delivery, envelope, found.get(envelope.id))
+        return admitted
+
+    def _look_up(self, decoded: Sequence[tuple[Delivery, Envelope | Undecodable]]) -> dict[str, Stored | None]:
+        ids = [
+            envelope.id
+            for delivery, envelope in decoded
+            if isinstance(envelope, Envelope) and tracking.needs_lookup(envelope, delivery.receives)
+        ]
+        return dict(zip(ids, records.read(self._workshop.backend.store, ids), strict=True))
+
+    def _sort(self, admitted: Admitted, delivery: Delivery, envelope: Envelope, stored: Stored | None) -> None:
+        handler = self._workshop.app.find(envelope.type)
+        run = self._run(delivery, envelope, stored, handler)
+        decided = self._decide_unrun(run, delivery, stored)
+        if decided is None:
+            admitted.run.append(run)
+        else:
+            admitted.decided.append((run, decided))
+
+    def _decide_unrun(self, run: Run, delivery: Delivery, stored: Stored | None) -> Decision | None:
+        envelope, workshop = run.envelope, self._workshop
+        if stored is not None:
+            now = workshop.backend.now()
+            match tracking.judge(stored, envelope, now):
+                case Verdict.OVER:
+                    return decision.void(stored, envelope, delivery, now)
+                case Verdict.BUSY:
+                    wait = min(
+                        tracking.remaining_lease(stored.record, now), workshop.backend.transport.capabilities.max_delay
+                    )
+                    return decision.put_back(envelope, stored, delivery, wait)
+                case Verdict.CRASHED:
+                    return decision.decide(self._case(run), _crash(stored.record.worker))
+                case Verdict.RUN:
+                    pass
+        if envelope.expires_at is not None and envelope.expires_at <= workshop.backend.now():
+            return decision.decide(self._case(run), Expired())
+        if run.handler is None:
+            log.warning("job %s: no handler is called %r here", envelope.id, envelope.type)
+            return decision.decide(self._case(run), UnknownType())
+        return None
+
+    def _case(self, run: Run) -> decision.Case:
+        return self._workshop.case(run.envelope, run.delivery, run.stored, run.handler)
+
+    def _run(
+        self, delivery: Delivery, envelope: Envelope, stored: Stored | None, handler: Handler[Any, Any, Any] | None
+    ) -> Run:
+        return Run(
+            envelope=envelope,
+            handler=handler,
+            delivery=delivery,
+            stored=stored,
+            fetched_at=self._workshop.backend.clock.steady(),
+            lease_until=delivery.lease_until,
+        )
+
+    def _raw(self, delivery: Delivery, error: Undecodable) -> tuple[Run, Decision]:
+        message, workshop = delivery.message, self._workshop
+        log.error("message %s on %s: %s", message.id, message.queue, error)
+        envelope = Envelope(
+            v=0, id=message.id, type="", queue=message.queue, args=NO_ARGS, enqueued_at=workshop.backend.now()
+        )
+        run = self._run(delivery, envelope, None, None)
+        return run, decision.undecodable(delivery, error, workshop.id, workshop.backend.now())
+
+
+def _decode(delivery: Delivery) -> Envelope | Undecodable:
+    try:
+        return codec.decode(delivery.message.body)
+    except Undecodable as error:
+        return error
+
+
+def _crash(worker: str) -> Failed:
+    return Failed(class_names(WorkerCrashed), f"worker {worker or 'unknown'} stopped without settling the job")
