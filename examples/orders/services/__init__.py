@@ -1,0 +1,27 @@
+"""
+Stand-ins for the world outside the shop: a mail server and a payment service, each a process of its own on 127.0.0.1.
+
+Each prints its port as its first line and runs until it is told to stop.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+MAIL_SERVER = "examples.orders.services.mail_server"
+PAYMENT_SERVICE = "examples.orders.services.payment_service"
+
+
+@contextmanager
+def running(module: str, *arguments: str) -> Iterator[str]:
+    """Run *module* for the length of the block; gives its address, host:port."""
+    command = [sys.executable, "-m", module, *arguments]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        try:
+            yield f"127.0.0.1:{int(process.stdout.readline())}"
+        finally:
+            process.terminate()
