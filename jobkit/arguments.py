@@ -97,6 +97,12 @@ class Arguments:
         values = ((name, getattr(struct, name)) for name in struct.__struct_fields__)
         return {name: value for name, value in values if value is not msgspec.UNSET}
 
+    def decode_with_defaults(self, encoded: msgspec.Raw) -> dict[str, Any]:
+        """The arguments as the handler will see them, its own defaults included."""
+        bound = self._signature.bind(**self.decode(encoded))
+        bound.apply_defaults()
+        return dict(bound.arguments)
+
     def encode_result(self, value: Any) -> bytes:
         """
         Raises:

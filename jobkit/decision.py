@@ -107,7 +107,8 @@ def void(stored: Stored | None, envelope: Envelope, delivery: Delivery, now: dat
     elif record.state in ("parked", "custody") and record.entry:
         after = (records.due_entry(envelope.id, record.entry),)
     elif record.outcome == "done" and record.generation == envelope.generation:
-        following = successor(envelope, record.result and record.result.encode(), now)
+        result = None if record.result is None else record.result.encode()
+        following = successor(envelope, result, now)
         then = () if following is None else (following[0].message(codec.encode(following[0]), following[1]),)
         return Decision(label="void", settlement=Done(delivery, then))
     return Decision(label="void", after=after, settlement=Done(delivery))

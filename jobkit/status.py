@@ -14,7 +14,7 @@ import msgspec
 from jobkit import records
 from jobkit.backend import Backend
 from jobkit.errors import JobFailed, NotFound, NotTracked, WaitTimeout
-from jobkit.records import Progress, Stored
+from jobkit.records import JobRecord, Progress, Stored
 from jobkit.store import Key
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ class JobStatus:
     Attributes:
         state: parked, sent, running, custody, dead or ended.
         outcome: How it ended: done, discarded or expired; empty before.
-        attempts: Attempts used up.
+        attempts: How often it was tried, the present or last run included.
         due: When a parked one will be sent.
         worker: Who runs it, or ran it.
         result: The handler's result as JSON; None before the end, or if nobody asked for it.
@@ -86,7 +86,7 @@ def _status(job_id: str, stored: Stored, progress: Progress | None) -> JobStatus
         state=record.state,
         outcome=record.outcome,
         reason=record.reason,
-        attempts=record.spent,
+        attempts=record.spent + (1 if _ran_once_more(record) else 0),
         enqueued_at=record.enqueued_at,
         due=record.due,
         started_at=record.started_at,
@@ -95,6 +95,11 @@ def _status(job_id: str, stored: Stored, progress: Progress | None) -> JobStatus
         progress=progress,
         result=None if record.result is None else record.result.encode(),
     )
+
+
+def _ran_once_more(record: JobRecord) -> bool:
+    """Whether the latest run is not among the spent attempts: it goes on, or it was no failure."""
+    return record.state in ("running", "custody") or record.outcome in ("done", "discarded")
 
 
 class Enqueued(Generic[R]):

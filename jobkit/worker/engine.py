@@ -22,7 +22,7 @@ from jobkit.worker.isolation import Isolation
 from jobkit.worker.lifespans import entered
 from jobkit.worker.patience import Patience
 from jobkit.worker.runs import Buffer, Run
-from jobkit.worker.settling import Settler
+from jobkit.worker.settling import Settler, decided
 from jobkit.worker.workshop import Workshop, log
 
 PROMOTER_PAUSE = 1.0
@@ -114,11 +114,8 @@ class Engine:
             run.ended_at = workshop.backend.clock.steady()
         if outcome is None:
             workshop.held.remove([run])
-        elif isinstance(outcome, HandedBack) and run.started_at is None and run.delivery is not None:
-            self._settler.add(run, decision.put_back(run.envelope, run.stored, run.delivery, 0.0))
         else:
-            case = workshop.case(run.envelope, run.delivery, run.stored, run.handler)
-            self._settler.add(run, decision.decide(case, outcome))
+            self._settler.add(run, decided(workshop, run, outcome))
 
     def _drain(self) -> None:
         """What has not started goes back at once; what runs gets the grace time, then is stopped and goes back too."""

@@ -13,9 +13,10 @@ from typing import TypeVar
 
 import attrs
 
-from jobkit import records
+from jobkit import decision, records
 from jobkit.decision import Decision
 from jobkit.errors import JobKitError, Unavailable, Uncertain
+from jobkit.outcome import HandedBack, Outcome
 from jobkit.store import Write, Written
 from jobkit.transport import Answer, Settled, Settlement
 from jobkit.worker.patience import Patience
@@ -39,6 +40,14 @@ class Ended:
     decision: Decision
 
 
+def decided(workshop: Workshop, run: Run, outcome: Outcome) -> Decision:
+    """What follows from how a run ended. A job that was not started goes back as it came."""
+    if isinstance(outcome, HandedBack) and run.started_at is None and run.delivery is not None:
+        return decision.put_back(run.envelope, run.stored, run.delivery, 0.0)
+    case = workshop.case(run.envelope, run.delivery, run.stored, run.handler)
+    return decision.decide(case, outcome)
+
+
 class Settler:
     """Takes decisions from any thread and carries them out."""
 
@@ -57,10 +66,10 @@ class Settler:
         """Whether the store or broker could not be reached for the last batch: no time to fetch more."""
         return self._patience.failing
 
-    def add(self, run: Run, decision: Decision) -> None:
+    def add(self, run: Run, what: Decision) -> None:
         """Take a decision."""
         with self._changed:
-            self._pending.append(Ended(run, decision))
+            self._pending.append(Ended(run, what))
             self._changed.notify()
 
     def run(self) -> None:
@@ -163,12 +172,12 @@ class Settler:
                 return result
 
     def _count(self, ended: Ended) -> None:
-        run, decision = ended.run, ended.decision
-        self._workshop.counts.add(run.envelope.type, decision.label, _duration(self._workshop, run))
-        if decision.label == "dead":
-            log.error("job %s (%s) is dead: %s", run.envelope.id, run.envelope.type, decision.reason)
-        elif decision.label == "retried":
-            log.info("job %s (%s) failed and is tried again: %s", run.envelope.id, run.envelope.type, decision.reason)
+        envelope, label, reason = ended.run.envelope, ended.decision.label, ended.decision.reason
+        self._workshop.counts.add(envelope.type, label, _duration(self._workshop, ended.run))
+        if label == "dead":
+            log.error("job %s (%s) is dead: %s", envelope.id, envelope.type, reason)
+        elif label == "retried":
+            log.info("job %s (%s) failed and is tried again: %s", envelope.id, envelope.type, reason)
 
 
 def _duration(workshop: Workshop, run: Run) -> float | None:

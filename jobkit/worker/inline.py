@@ -1,0 +1,58 @@
+"""
+A worker without threads: the same admission, execution, decisions and settlement, step by step in the caller's thread.
+
+For tests and simulations, where the caller holds the clock.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+
+from jobkit import parking
+from jobkit.queues import receive_order
+from jobkit.worker.admission import Admission
+from jobkit.worker.execution import Execution
+from jobkit.worker.runs import Run
+from jobkit.worker.settling import Ended, Settler, decided
+from jobkit.worker.workshop import Workshop
+
+_NEVER = threading.Event()
+
+
+class Inline:
+    """
+    Runs what is due, one job after the other.
+
+    Args:
+        loop: Runs in another thread, for async handlers.
+    """
+
+    def __init__(self, workshop: Workshop, loop: asyncio.AbstractEventLoop) -> None:
+        self._workshop = workshop
+        self._admission = Admission(workshop)
+        self._execution = Execution(workshop, loop, isolation=None)
+        self._settler = Settler(workshop)
+        self._turn = 0
+
+    def step(self) -> int:
+        """Send what is parked and due, receive one job, and see it to its end. Returns how many were handled: 0 or 1."""
+        backend, settings = self._workshop.backend, self._workshop.settings
+        parking.promote(backend)
+        self._turn += 1
+        order = receive_order(settings.queues, self._turn)
+        deliveries = backend.transport.receive(order, limit=1, wait=0, lease=settings.lease, stop=_NEVER)
+        admitted = self._admission.admit(deliveries)
+        batch = [Ended(run, decision) for run, decision in admitted.decided]
+        batch += [ended for run in admitted.run if (ended := self._run(run)) is not None]
+        if batch:
+            self._settler.carry_out(batch)
+        return len(deliveries)
+
+    def close(self) -> None:
+        """End the execution's threads."""
+        self._execution.close()
+
+    def _run(self, run: Run) -> Ended | None:
+        outcome = self._execution.execute(run)
+        return None if outcome is None else Ended(run, decided(self._workshop, run, outcome))
