@@ -14,7 +14,7 @@ from jobkit.sqlite import boot, schema
 from jobkit.sqlite.boot import RowClock
 from jobkit.sqlite.files import check_place
 from jobkit.sqlite.options import Options
-from jobkit.sqlite.pool import Identity, Pool, identity
+from jobkit.sqlite.pool import Pool
 
 T = TypeVar("T")
 Work = Callable[[sqlite3.Connection], T]
@@ -39,7 +39,6 @@ class Database:
         self.namespace = options.namespace
         self.clock = clock
         self._options = options
-        self._prepared: Identity = None
         self._changes: list[Change] = []
         self._marked = clock.now()
         self._pool = Pool(path, self._connect)
@@ -72,7 +71,7 @@ class Database:
 
     def teardown(self) -> None:
         self.write(lambda connection: schema.drop(connection, self.namespace))
-        self._start_over()
+        self._pool.forget()
 
     @property
     def closed(self) -> bool:
@@ -101,8 +100,7 @@ class Database:
 
     def _connect(self) -> sqlite3.Connection:
         check_library()
-        if self._prepared is None:
-            check_place(self.path)
+        check_place(self.path)
         # timeout 0: the waiting is done in `_patiently`, at even intervals and without holding anything.
         connection = sqlite3.connect(self.path, timeout=0, isolation_level=None, check_same_thread=False)
         try:
@@ -121,9 +119,7 @@ class Database:
         connection.execute(f"PRAGMA synchronous = {self._options.synchronous}")
 
     def _prepare(self, connection: sqlite3.Connection) -> None:
-        file = identity(self.path)
-        if file == self._prepared:
-            return
+        # At every new connection: the file may be another one by now, even if it has the same inode.
         check_encoding(connection, self.path)
         found = schema.look(connection, self.namespace)
         schema.refuse_newer(found, self.path)
@@ -131,11 +127,6 @@ class Database:
             with transaction(connection):
                 changes = schema.prepare(connection, self.namespace, self.clock)
             self._changes += changes
-        self._prepared = file
-
-    def _start_over(self) -> None:
-        self._prepared = None
-        self._pool.forget()
 
     @contextlib.contextmanager
     def _translated(self) -> Iterator[None]:
@@ -144,10 +135,10 @@ class Database:
         except (sqlite3.ProgrammingError, sqlite3.IntegrityError, sqlite3.DataError):
             raise  # our mistakes, not the file's
         except sqlite3.DatabaseError as error:
-            if error.sqlite_errorcode == sqlite3.SQLITE_NOTADB:
+            if _code(error) == sqlite3.SQLITE_NOTADB:
                 raise ConfigurationError(f"{self.path} is no SQLite database") from error
             if str(error).startswith("no such table"):
-                self._start_over()
+                self._pool.forget()
                 raise SetupRequired(
                     f"the tables {self.namespace}_* in {self.path} were removed; run `jobkit setup`"
                 ) from error
@@ -191,6 +182,10 @@ def check_encoding(connection: sqlite3.Connection, path: str) -> None:
         raise ConfigurationError(f"{path} keeps text as {encoding}; jobkit needs a file that keeps it as UTF-8")
 
 
-def _is_busy(error: sqlite3.OperationalError) -> bool:
-    # The low byte is the primary code; what is above it says why (a snapshot, a recovery).
-    return getattr(error, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+def _is_busy(error: sqlite3.DatabaseError) -> bool:
+    return _code(error) in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+
+
+def _code(error: sqlite3.DatabaseError) -> int:
+    """The primary code; what stands above its byte says why (a snapshot, a recovery). 0 where Python itself complains."""
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF

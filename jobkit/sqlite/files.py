@@ -21,7 +21,7 @@ File systems that another machine may change, or a guest's host. A fuse one may 
 """
 
 
-def check_place(path: str, mounts: Path = MOUNTS) -> None:
+def check_place(path: str) -> None:
     """
     Raises:
         ConfigurationError: The directory is missing, or lies on a file system on which jobs would get corrupted.
@@ -29,7 +29,7 @@ def check_place(path: str, mounts: Path = MOUNTS) -> None:
     directory = os.path.dirname(os.path.realpath(path))
     if not os.path.isdir(directory):
         raise ConfigurationError(f"the directory of {path} does not exist")
-    kind = file_system(directory, mounts)
+    kind = file_system(directory, MOUNTS)
     if kind is not None and FOREIGN.fullmatch(kind):
         raise ConfigurationError(
             f"{path} lies on a network or shared file system ({kind}), where SQLite can not keep jobs safe;"
@@ -37,7 +37,7 @@ def check_place(path: str, mounts: Path = MOUNTS) -> None:
         )
 
 
-def file_system(directory: str, mounts: Path = MOUNTS) -> str | None:
+def file_system(directory: str, mounts: Path) -> str | None:
     """The type of the file system that holds *directory* (a real path); None where there is no mount table."""
     try:
         table = mounts.read_text(encoding="utf-8", errors="surrogateescape")

@@ -44,6 +44,8 @@ class Pool:
         self._lent: set[sqlite3.Connection] = set()
         self._file: Identity = None
         self._returned = threading.Condition()
+        self._opening = 0
+        self._forking = False
         self._closed = False
         _POOLS.add(self)
 
@@ -78,27 +80,35 @@ class Pool:
     def _take(self) -> tuple[sqlite3.Connection, Identity]:
         file = identity(self._path)
         with self._returned:
+            self._returned.wait_for(lambda: not self._forking)
             self._check_open()
             if file != self._file:
                 self._drop_free()
-            connection = self._free.pop() if self._free else None
-            if connection is not None:
+            if self._free:
+                connection = self._free.pop()
                 self._lent.add(connection)
                 return connection, file
+            self._opening += 1
         return self._new()
 
     def _new(self) -> tuple[sqlite3.Connection, Identity]:
-        connection = self._connect()
-        file = identity(self._path)
-        with self._returned:
-            if self._closed:
-                connection.close()
-            self._check_open()
-            if file != self._file:
-                self._drop_free()
-            self._file = file
-            self._lent.add(connection)
+        connection = None
+        try:
+            connection = self._connect()
+        finally:
+            file = identity(self._path)
+            with self._returned:
+                self._opening -= 1
+                if connection is not None:
+                    self._lent.add(connection)
+                    self._use(file)
+                self._returned.notify_all()
         return connection, file
+
+    def _use(self, file: Identity) -> None:
+        if file != self._file:
+            self._drop_free()
+        self._file = file
 
     def _give_back(self, connection: sqlite3.Connection, file: Identity) -> None:
         with self._returned:
@@ -125,16 +135,20 @@ class Pool:
 
     def before_fork(self) -> None:
         self._returned.acquire()
-        self._returned.wait_for(lambda: not self._lent, QUIESCE)
+        self._forking = True
+        self._returned.wait_for(lambda: not self._lent and not self._opening, QUIESCE)
         self._drop_free()
 
     def after_fork_in_parent(self) -> None:
+        self._forking = False
+        self._returned.notify_all()
         self._returned.release()
 
     def after_fork_in_child(self) -> None:
         _ABANDONED.extend(self._lent)
         self._lent.clear()
         self._returned = threading.Condition()
+        self._opening, self._forking = 0, False
 
 
 _POOLS: weakref.WeakSet[Pool] = weakref.WeakSet()

@@ -16,7 +16,8 @@ from jobkit.sqlite.database import Database
 from jobkit.sqlite.doorbell import LATELY, LOOK_EVERY, LOOK_OFTEN, Doorbell
 from jobkit.sqlite.receipts import Receipt, receipt_of, state_and_wake, successors_of
 from jobkit.sqlite.sql import statements
-from jobkit.store import Write
+from jobkit.sqlite.writes import CAPABILITIES as RECORDS
+from jobkit.store import Write, check_writes
 from jobkit.transport import (
     Again,
     Answer,
@@ -134,6 +135,7 @@ class SqliteTransport:
         self, sends: Sequence[Message], settlements: Sequence[Settlement], writes: Sequence[Write]
     ) -> list[Statement]:
         check_messages([*sends, *successors_of(settlements)], self.capabilities)
+        check_writes(writes, RECORDS)
         self._check_open()
         return transactional.statements(self._database, sends, settlements, writes)
 
