@@ -1,1 +1,8 @@
-"""The contract that every jobkit transport and store keeps, as a test suite."""
+"""
+The contract that every jobkit transport and store keeps, as a test suite.
+
+This module stays light on purpose: child processes with a forged wall clock import it before anything else.
+"""
+
+SUITE_VERSION = "0.1.0"
+"""The version of the clauses. A verdict without it means nothing, so every report prints it."""
