@@ -7,7 +7,8 @@ Adapters are found here by their URL's scheme, through the entry-point group ``j
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from importlib.metadata import entry_points
 from typing import Any
 
@@ -67,6 +68,32 @@ def backends(default: str | None, store: str | None, environment: Mapping[str, s
     # with its own store, unless the environment names that too.
     store_named = env.get(STORE_VARIABLE) or (store if not env.get(URL_VARIABLE) or not default else None)
     return Backends(transport, Url.parse(store_named) if store_named else transport)
+
+
+@contextmanager
+def overridden(url: str | None, store: str | None) -> Iterator[None]:
+    """
+    For the length of the block, *url* and *store* stand in the environment's place, for child processes too. So they need
+    not stand on a child's command line, where everybody could read the password.
+
+    A *url* comes with its own store, unless *store* is named beside it: a store that the environment names belongs to the
+    environment's transport.
+    """
+    named = {URL_VARIABLE: url, STORE_VARIABLE: store} if url else {STORE_VARIABLE: store} if store else {}
+    before = {name: os.environ.get(name) for name in named}
+    _set(named)
+    try:
+        yield
+    finally:
+        _set(before)
+
+
+def _set(variables: Mapping[str, str | None]) -> None:
+    for name, value in variables.items():
+        if value is None:
+            os.environ.pop(name, None)
+        else:
+            os.environ[name] = value
 
 
 def load_adapter(url: Url) -> Adapter:

@@ -144,11 +144,16 @@ def _send(pid: int, number: int) -> None:
         log.debug("process %d had ended already", pid)
 
 
+def log_to_stderr(level: int) -> None:
+    """The same lines from the supervisor and from each worker process."""
+    logging.basicConfig(level=level, format="%(asctime)s %(levelname)s %(name)s %(process)d: %(message)s")
+
+
 def worker_main(job: Job) -> None:
     """A worker process, from its start to its exit code."""
     # The terminal sends Ctrl-C to every process; only the supervisor acts on it, and tells the others once.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    logging.basicConfig(level=job.log_level, format="%(asctime)s %(levelname)s %(name)s %(process)d: %(message)s")
+    log_to_stderr(job.log_level)
     try:
         sys.exit(run_engine(job))
     except (ConfigurationError, SetupRequired) as error:
