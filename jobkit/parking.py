@@ -19,7 +19,7 @@ from jobkit.backend import Backend
 from jobkit.codec import Undecodable
 from jobkit.enqueueing import send
 from jobkit.envelope import Envelope
-from jobkit.records import Stored
+from jobkit.records import JobRecord, Stored
 from jobkit.store import Expect, Key, Record, Write
 from jobkit.transport import Answer, Message
 
@@ -128,19 +128,17 @@ def _promote(backend: Backend, entries: Sequence[tuple[str, Record]], now: datet
             stale.append(one)
         else:
             moving.append((one, *revived))
-    _rest_in_custody(backend, [one for one in stale if _is_custody(one)], now)
-    backend.store.put(_once([Write(Key(records.DUE, one.name), None, one.entry.version) for one in stale]))
+    renewed = _entries_in_custody(stale)
+    backend.store.put(_once(renewed))
+    gone = [Write(Key(records.DUE, one.name), None, one.entry.version) for one in stale]
+    backend.store.put(_once([write for write in gone if write.key not in {new.key for new in renewed}]))
     return _send(backend, moving)
 
 
 def _revive(due: _Due, now: datetime) -> tuple[Envelope, Message] | None:
     """The message to send for an entry; None if the entry has nothing to say any more."""
     stored = due.stored
-    if stored is None or stored.body is None or stored.record.entry != due.name:
-        return None
-    if stored.record.state == "custody" and not tracking.lapsed(stored.record, now):
-        return None
-    if stored.record.state not in ("parked", "custody"):
+    if stored is None or stored.body is None or not _is_meant(stored.record, due.name, now):
         return None
     try:
         envelope = codec.decode(stored.body)
@@ -149,19 +147,25 @@ def _revive(due: _Due, now: datetime) -> tuple[Envelope, Message] | None:
     return envelope, envelope.message(stored.body)
 
 
-def _is_custody(due: _Due) -> bool:
-    return due.stored is not None and due.stored.record.state == "custody" and due.stored.record.entry == due.name
+def _is_meant(record: JobRecord, entry: str, now: datetime) -> bool:
+    """Whether the entry still speaks of its record: a parked job has one entry, one in custody may have had several."""
+    if record.state == "custody":
+        return tracking.lapsed(record, now)
+    return record.state == "parked" and record.entry == entry
 
 
-def _rest_in_custody(backend: Backend, held: Sequence[_Due], now: datetime) -> None:
-    """A job in custody whose worker lives gets an entry at its new lease's end; only then does the old one go."""
-    for one in held:
-        if one.stored is not None:
-            until = one.stored.record.lease_until or now
-            record = one.stored.record.replace(entry=records.instant_name(until, one.id))
-            writes = [records.write(one.id, record, one.stored.body, expect=one.stored.version)]
-            backend.store.put([records.due_entry(one.id, record.entry)])
-            records.put(backend.store, writes)
+def _entries_in_custody(stale: Sequence[_Due]) -> list[Write]:
+    """
+    New entries for jobs in custody whose workers live, at their leases' ends.
+
+    The record is the worker's alone: it does not learn of this, so its compare-and-sets are not disturbed.
+    """
+    found = [(one.id, one.stored.record) for one in stale if one.stored is not None]
+    return [
+        records.due_entry(job_id, records.instant_name(record.lease_until, job_id))
+        for job_id, record in found
+        if record.state == "custody" and record.lease_until is not None
+    ]
 
 
 def _send(backend: Backend, moving: Sequence[tuple[_Due, Envelope, Message]]) -> int:

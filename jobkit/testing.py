@@ -11,8 +11,6 @@ under a clock that stands still until it is moved.
 
 from __future__ import annotations
 
-import asyncio
-import threading
 from contextlib import ExitStack
 from types import TracebackType
 from typing import Any
@@ -27,6 +25,7 @@ from jobkit.handlers import Handler
 from jobkit.memory import Broker, MemoryStore, MemoryTransport, Table
 from jobkit.worker.inline import Inline
 from jobkit.worker.lifespans import entered
+from jobkit.worker.loops import running_loop
 from jobkit.worker.settings import Settings
 from jobkit.worker.workshop import Workshop
 
@@ -57,12 +56,7 @@ class TestBench:
         before = self._app.use(self._backend)
         self._exit.callback(self._app.use, before)
         self._app.load()
-        loop = asyncio.new_event_loop()
-        thread = threading.Thread(target=loop.run_forever, name="jobkit-test-loop", daemon=True)
-        thread.start()
-        self._exit.callback(loop.close)
-        self._exit.callback(thread.join)
-        self._exit.callback(lambda: loop.call_soon_threadsafe(loop.stop))
+        loop = self._exit.enter_context(running_loop())
         workshop = Workshop(self._app, Settings(queues=tuple(self._queues())), self._backend)
         workshop.state = self._exit.enter_context(entered(self._app.lifespan, loop))
         self._inline = Inline(workshop, loop)

@@ -7,7 +7,6 @@ for async handlers. Nothing here decides anything about a job: see `jobkit.decis
 
 from __future__ import annotations
 
-import asyncio
 import threading
 from collections.abc import Callable
 
@@ -20,6 +19,7 @@ from jobkit.worker.fetching import Fetcher
 from jobkit.worker.heartbeat import Heartbeat, give_back
 from jobkit.worker.isolation import Isolation
 from jobkit.worker.lifespans import entered
+from jobkit.worker.loops import running_loop
 from jobkit.worker.patience import Patience
 from jobkit.worker.runs import Buffer, Run
 from jobkit.worker.settling import Settler, decided
@@ -48,7 +48,6 @@ class Engine:
         self._fetcher = Fetcher(workshop, Admission(workshop), self._buffer, self._settler)
         self._leadership = parking.Leadership(workshop.backend, parking.LEADER, workshop.id, parking.LEADER_LEASE)
         self._isolation = isolation
-        self._loop = asyncio.new_event_loop()
         self._finished = threading.Event()
 
     def stop(self) -> None:
@@ -60,16 +59,11 @@ class Engine:
         Raises:
             SetupRequired: The schema is missing; nothing was run.
         """
-        self._start(self._loop.run_forever, "loop")
-        try:
-            with entered(self._workshop.app.lifespan, self._loop) as state:
-                self._workshop.state = state
-                self._run_slots()
-        finally:
-            self._loop.call_soon_threadsafe(self._loop.stop)
+        with running_loop() as loop, entered(self._workshop.app.lifespan, loop) as state:
+            self._workshop.state = state
+            self._run_slots(Execution(self._workshop, loop, self._isolation))
 
-    def _run_slots(self) -> None:
-        execution = Execution(self._workshop, self._loop, self._isolation)
+    def _run_slots(self, execution: Execution) -> None:
         settling = self._start(self._settler.run, "settler")
         beating = self._start(self._beat, "heartbeat")
         promoting = self._start(self._promote, "promoter")

@@ -17,7 +17,7 @@ from jobkit import decision, records, tracking
 from jobkit.errors import ConfigurationError, InvalidArguments
 from jobkit.handlers import Handler
 from jobkit.job import Job
-from jobkit.outcome import Outcome
+from jobkit.outcome import HandedBack, Outcome
 from jobkit.records import Stored
 from jobkit.transport import Answer
 from jobkit.worker.calling import call_async, call_sync, encode_result, interpret, timed_out
@@ -39,16 +39,16 @@ class Execution:
 
     def execute(self, run: Run) -> Outcome | None:
         """
-        How the run ended; None if it must be left alone: its lease is gone, or somebody else has it.
+        How the run ended; None if it must be left alone, because its lease is gone.
 
         Raises:
             Unavailable: The start could not be marked; nothing has run.
         """
         handler = run.handler
-        if handler is None or not self._workshop.started(run):
+        if handler is None or not self._workshop.may_start(run):
             return None
         if not self._mark_start(run, handler):
-            return None
+            return HandedBack()  # its record has changed since it was looked up: whoever gets it next looks again
         run.started_at = self._workshop.backend.clock.steady()
         try:
             arguments = handler.arguments.decode(run.envelope.args)

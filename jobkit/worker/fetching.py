@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import attrs
+
 from jobkit import parking
 from jobkit.errors import JobKitError, SetupRequired, Unavailable
 from jobkit.queues import all_physical, receive_order
-from jobkit.transport import Delivery
+from jobkit.transport import Answer, Delivery
 from jobkit.worker.admission import Admission, Admitted
 from jobkit.worker.patience import Patience
 from jobkit.worker.prefetch import Prefetch
@@ -117,9 +119,20 @@ class Fetcher:
                 if self._workshop.leaving.is_set():
                     raise
                 patience.failed(error, self._workshop.leaving)
+                deliveries = self._keep(deliveries)
             else:
                 patience.succeeded()
                 return admitted
+
+    def _keep(self, deliveries: list[Delivery]) -> list[Delivery]:
+        """Those of *deliveries* whose lease could be kept; the others come back by themselves."""
+        backend, lease = self._workshop.backend, self._workshop.settings.lease
+        now = backend.clock.steady()
+        if all(delivery.lease_until - now > lease * 2 / 3 for delivery in deliveries):
+            return deliveries
+        answers = backend.transport.extend(deliveries, lease=lease)
+        pairs = zip(deliveries, answers, strict=True)
+        return [attrs.evolve(one, lease_until=now + lease) for one, settled in pairs if settled.answer is not Answer.LOST]
 
     def _nothing_left(self) -> bool:
         """Nothing in hand, nothing that is due, nothing that another worker holds and might give back."""

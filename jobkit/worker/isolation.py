@@ -27,6 +27,7 @@ from jobkit.outcome import Discarded, Failed, Outcome, Snoozed, Success
 from jobkit.worker.calling import call_async, call_sync, encode_result, interpret, timed_out
 from jobkit.worker.lifespans import entered
 from jobkit.worker.loading import load_app
+from jobkit.worker.loops import running_loop
 from jobkit.worker.orphans import end_with_parent
 from jobkit.worker.runs import Run
 
@@ -230,9 +231,7 @@ def _child_main(pipe: Connection, app_path: str, factory: bool) -> None:
     end_with_parent()
     app = load_app(app_path, factory)
     app.load()
-    loop = asyncio.new_event_loop()
-    threading.Thread(target=loop.run_forever, daemon=True).start()
-    with entered(app.lifespan, loop) as state:
+    with running_loop() as loop, entered(app.lifespan, loop) as state:
         while True:
             try:
                 ask = _ASK.decode(pipe.recv_bytes())

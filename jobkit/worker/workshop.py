@@ -123,6 +123,6 @@ class Workshop:
         """Leave a last report, which soon expires: the counters of a burst are worth a look afterwards."""
         self.publish()
 
-    def started(self, run: Run) -> bool:
+    def may_start(self, run: Run) -> bool:
         """Whether *run* may start now: its lease must not have ended while the process was frozen or busy."""
         return not run.lost.is_set() and run.lease_until > self.backend.clock.steady()
