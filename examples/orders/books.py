@@ -13,6 +13,7 @@ import attrs
 from sqlalchemy import Engine, select
 
 from examples.orders.database import orders, rejected_rows
+from examples.orders.order_log import RejectedRow
 from examples.orders.services.mail_server import message_ids
 from examples.orders.services.payment_service import Payment, read_payments
 from jobkit.dead_letters import DeadLetter
@@ -68,13 +69,13 @@ class Books:
 
     Attributes:
         orders: Dollars by order id, from the shop's table.
-        remarks, rejected: How many orders and rows, by what is said about them.
+        remarks: How many orders have one, by remark.
         mails, invoices: Order ids, as often as they were found.
     """
 
     orders: Mapping[str, Decimal]
     remarks: Mapping[str, int]
-    rejected: Mapping[str, int]
+    rejected: Sequence[RejectedRow]
     mails: Sequence[str]
     invoices: Sequence[str]
     payments: Sequence[Payment]
@@ -100,7 +101,7 @@ class Books:
         return list(self._differences(lines, unpaid))
 
     def _differences(self, lines: int, unpaid: Set[str]) -> Iterator[str]:
-        rows = len(self.orders) + sum(self.rejected.values())
+        rows = len(self.orders) + len(self.rejected)
         if rows != lines:
             yield f"the logs have {lines} lines, the tables {rows} rows"
         yield from _differ("mails", set(self.mails), set(self.orders))
@@ -118,11 +119,12 @@ def read_books(engine: Engine, places: Places) -> Books:
     """Look everywhere."""
     with engine.connect() as connection:
         ordered = connection.execute(select(orders.c.id, orders.c.dollars, orders.c.remark)).all()
-        reasons = connection.execute(select(rejected_rows.c.reason)).scalars().all()
+        rejected = connection.execute(select(rejected_rows).order_by(rejected_rows.c.log, rejected_rows.c.line)).mappings()
+        rows = [RejectedRow(**row) for row in rejected]
     return Books(
         orders={row.id: row.dollars for row in ordered},
         remarks=Counter(row.remark for row in ordered if row.remark),
-        rejected=Counter(reasons),
+        rejected=rows,
         mails=[found.strip("<>").partition("@")[0] for found in message_ids(places.mail)],
         invoices=[file.stem for file in places.invoices.glob("*.pdf")],
         payments=read_payments(places.payments),

@@ -69,13 +69,15 @@ def schema(jobs_url: Url) -> str:
     return f"{jobs_url.params.get('namespace', 'jobkit')}_shop"
 
 
-def create_tables(jobs_url: Url) -> None:
-    """Make them anew, empty."""
-    with engine(jobs_url).begin() as connection:
+def create_tables(jobs_url: Url) -> Engine:
+    """Make them anew, empty; returns the way to them."""
+    opened = engine(jobs_url)
+    with opened.begin() as connection:
         if jobs_url.scheme == "postgresql":
             connection.execute(CreateSchema(schema(jobs_url), if_not_exists=True))
         tables.drop_all(connection)
         tables.create_all(connection)
+    return opened
 
 
 def add(connection: Connection, rows: Sequence[Row]) -> list[Order]:
