@@ -9,12 +9,14 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import attrs
+import msgspec
 
 from jobkit import codec, decision, records
 from jobkit.backend import Backend
 from jobkit.envelope import WIRE_VERSION, Envelope, Step
 from jobkit.errors import Rejected, TooLarge, Unavailable, Uncertain, Unsupported
-from jobkit.handlers import New
+from jobkit.handlers import New, Using
+from jobkit.ids import new_id
 from jobkit.store import Expect, Write
 from jobkit.transport import Answer, Message, Sent, Transport
 
@@ -49,6 +51,33 @@ def plan(jobs: Sequence[New[Any]], backend: Backend) -> Plan:
     for job in jobs:
         _plan_one(made, job, backend, now)
     return made
+
+
+def plan_unchecked(type_: str, args: msgspec.Raw, using: Using, backend: Backend) -> tuple[str, Plan]:
+    """
+    The same for one job by its type's name alone, without the handler: nothing checks *args*, and there is no record of it
+    that users could ask. For those who have a name and no code, such as the command line. Returns the job's id too.
+
+    Raises:
+        TooLarge: As `plan`.
+    """
+    now = backend.now()
+    delay = _delay(using, now)
+    envelope = Envelope(
+        v=WIRE_VERSION,
+        id=new_id(),
+        type=type_,
+        queue=using.queue or "default",
+        args=args,
+        headers=dict(using.headers),
+        priority=using.priority or "normal",
+        enqueued_at=now,
+        due=now + timedelta(seconds=delay) if delay else None,
+        expires_at=None if using.expires is None else now + timedelta(seconds=using.expires),
+    )
+    made = Plan([], [], [])
+    _plan_envelope(made, envelope, now, delay, backend, track=False)
+    return envelope.id, made
 
 
 def carry_out(made: Plan, backend: Backend) -> None:
@@ -121,11 +150,14 @@ def send(transport: Transport, messages: Sequence[Message], attempts: int = 3) -
 
 def _plan_one(made: Plan, job: New[Any], backend: Backend, now: datetime) -> None:
     links = job.chain()
-    first, delay = links[0], _delay(links[0], now)
+    first, delay = links[0], _delay(links[0].using, now)
     envelope = _envelope(first, [_step(link) for link in links[1:]], now, delay)
-    track = first.handler.options.track
+    _plan_envelope(made, envelope, now, delay, backend, track=first.handler.options.track)
+
+
+def _plan_envelope(made: Plan, envelope: Envelope, now: datetime, delay: float, backend: Backend, *, track: bool) -> None:
     body = codec.encode(envelope)
-    _check_size(first, body, backend)
+    _check_size(envelope, body, backend)
     if delay > backend.longest_delay:
         record, entry = decision.park_new(envelope, now + timedelta(seconds=delay), track=track)
         made.records.append(record)
@@ -184,16 +216,16 @@ def _needs_clock(job: New[Any], backend: Backend) -> bool:
     )
 
 
-def _delay(job: New[Any], now: datetime) -> float:
-    if job.using.at is not None:
-        return max(0.0, (job.using.at - now).total_seconds())
-    return job.using.delay or 0.0
+def _delay(using: Using, now: datetime) -> float:
+    if using.at is not None:
+        return max(0.0, (using.at - now).total_seconds())
+    return using.delay or 0.0
 
 
-def _check_size(job: New[Any], body: bytes, backend: Backend) -> None:
+def _check_size(envelope: Envelope, body: bytes, backend: Backend) -> None:
     limit = backend.largest_body - ROOM_FOR_FAILURES
     if len(body) > limit:
-        raise TooLarge(f"{job.handler.name}: the job has {len(body)} bytes; this backend takes {limit} at most")
+        raise TooLarge(f"{envelope.type}: the job has {len(body)} bytes; this backend takes {limit} at most")
 
 
 def _refused(answers: Sequence[Sent], messages: Sequence[Message]) -> list[tuple[Message, str]]:

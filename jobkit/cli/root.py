@@ -9,7 +9,13 @@ import click
 
 from jobkit import __version__
 from jobkit.cli import plugins
+from jobkit.cli.dead import dead
+from jobkit.cli.enqueue import enqueue
 from jobkit.cli.failures import EXPLAINED, told_plainly
+from jobkit.cli.purge import purge
+from jobkit.cli.setup import setup
+from jobkit.cli.stats import stats
+from jobkit.cli.status import status
 from jobkit.cli.worker import worker
 
 _EXIT_CODES = "\b\nExit codes:\n" + "\n".join(f"  {code}  {meaning}" for code, meaning in EXPLAINED.items())
@@ -60,5 +66,5 @@ def main() -> None:
     """
 
 
-for _command in (worker,):
+for _command in (dead, enqueue, purge, setup, stats, status, worker):
     main.add_command(_command)
