@@ -98,12 +98,18 @@ def backend_options(command: F) -> F:
     return with_backend  # type: ignore[return-value]
 
 
+def app_location_options(command: F) -> F:
+    """Add ``--app`` and ``--factory``."""
+    path = click.option("--app", "app_path", metavar="MODULE:ATTRIBUTE", help="The app: its handlers, its default backend.")
+    factory = click.option("--factory", is_flag=True, help="What --app names is a function that returns the app.")
+    return path(factory(command))
+
+
 def app_options(command: F) -> F:
     """Add ``--app``, ``--factory`` and the backend's options, and hand the command that app, or else a bare one."""
 
     @backend_options
-    @click.option("--app", "app_path", metavar="MODULE:ATTRIBUTE", help="The app, for its handlers and its default backend.")
-    @click.option("--factory", is_flag=True, help="What --app names is a function that returns the app.")
+    @app_location_options
     @click.pass_context
     @functools.wraps(command)
     def with_app(context: click.Context, /, *args: Any, app_path: str | None, factory: bool, **values: Any) -> Any:

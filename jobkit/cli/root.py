@@ -10,6 +10,7 @@ import click
 from jobkit import __version__
 from jobkit.cli import plugins
 from jobkit.cli.dead import dead
+from jobkit.cli.doctor import doctor
 from jobkit.cli.enqueue import enqueue
 from jobkit.cli.failures import EXPLAINED, told_plainly
 from jobkit.cli.purge import purge
@@ -66,5 +67,5 @@ def main() -> None:
     """
 
 
-for _command in (dead, enqueue, purge, setup, stats, status, worker):
+for _command in (dead, doctor, enqueue, purge, setup, stats, status, worker):
     main.add_command(_command)

@@ -1,0 +1,1 @@
+"""What `jobkit doctor` looks at, one subject after the other."""
