@@ -49,7 +49,7 @@ def crew(places: Places, *, mail: str, payments: str, processes: int, concurrenc
     command += [f"--queue={queue}" for queue in QUEUES]
     environment = {outside.MAIL: mail, outside.PAYMENTS: payments, outside.INVOICES: str(places.invoices)}
     with places.log.open("wb") as log:
-        process = subprocess.Popen(command, env={**os.environ, **environment}, stdout=log, stderr=log)
+        process = subprocess.Popen(command, env={**os.environ, **environment}, stdout=log, stderr=log, process_group=0)
     workers = Crew(process, places)
     try:
         yield workers

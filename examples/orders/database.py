@@ -59,7 +59,7 @@ def engine(jobs_url: Url) -> Engine:
         return create_engine(f"sqlite:///{jobs_url.path}", connect_args={"timeout": 30})
     if jobs_url.scheme == "postgresql":
         user, host = (jobs_url.username, jobs_url.password), (jobs_url.host, jobs_url.port)
-        url = URL.create("postgresql+pg8000", *user, *host, jobs_url.path)
+        url = URL.create("postgresql+psycopg", *user, *host, jobs_url.path)
         return create_engine(url, execution_options={"schema_translate_map": {None: schema(jobs_url)}})
     raise SystemExit(f"{jobs_url}: the shop keeps its orders beside its jobs, in SQLite or Postgres")
 

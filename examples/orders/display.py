@@ -35,18 +35,18 @@ def show_odd(books: Books) -> None:
     for remark, count in Counter(books.remarks).most_common():
         table.add_row(str(count), remark)
     say(table)
-    table = _table("line", "of", "is no order, for this reason", "and was")
+    table = _table("line", "is no order")
     for row in books.rejected:
-        table.add_row(str(row.line), row.log, escape(row.reason), escape(row.text))
+        table.add_row(str(row.line), f"of {row.log}: {escape(row.reason)}")
     say(table)
 
 
 def show_dead(letters: Sequence[DeadEntry]) -> None:
     """Dead letters by job type and reason."""
     table = _table("dead", "job", "attempts", "reason")
-    groups = Counter((letter.type, letter.attempts, letter.message) for letter in letters)
-    for (type_, attempts, message), count in groups.most_common():
-        table.add_row(str(count), type_, str(attempts), escape(message))
+    for (type_, message), count in Counter((letter.type, letter.message) for letter in letters).most_common():
+        attempts = max(letter.attempts for letter in letters if letter.message == message)
+        table.add_row(str(count), type_, f"up to {attempts}", escape(message))
     say(table)
 
 

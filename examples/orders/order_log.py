@@ -79,7 +79,7 @@ def _parse(log: str, line: int, text: str) -> Order:
 
 def _digits(column: str, text: str) -> str:
     if not text.isdecimal():
-        raise ValueError(f"{column} {text!r} is not a number")
+        raise ValueError(f"{column} '{text}' is not a number")
     return text
 
 
@@ -89,7 +89,7 @@ def _day(text: str) -> date:
             return date.fromisoformat(text)
     except ValueError:
         pass
-    raise ValueError(f"date {text!r} is no day as YYYYMMDD")
+    raise ValueError(f"date '{text}' is no day as YYYYMMDD")
 
 
 def _discs(text: str) -> int:
@@ -101,7 +101,7 @@ def _discs(text: str) -> int:
 
 def _dollars(text: str) -> Decimal:
     if not re.fullmatch(r"\d{1,7}\.\d\d", text):
-        raise ValueError(f"{text!r} is no sum in dollars and cents")
+        raise ValueError(f"'{text}' is no sum in dollars and cents")
     return Decimal(text)
 
 

@@ -33,16 +33,14 @@ def until_quiet(imports: Sequence[Enqueued[int]], places: Places, crew: Crew) ->
     """
     before, moved = None, time.monotonic()
     with bars() as shown:
-        # What is complete from the start gets no bar; before the first order nothing is.
-        begun = _work(imports, places)
-        tasks = {name: shown.add_task(name) for name, (done, total) in begun.items() if done < total or not total}
+        tasks = {name: shown.add_task(name) for name in _work(imports, places)}
         while True:
             crew.check()
             # First whether all is quiet, then the figures: so the last ones that are shown are the final ones.
             quiet = _ended(imports) and not _waiting()
             work = _work(imports, places)
-            for name, task in tasks.items():
-                shown.update(task, completed=work[name][0], total=work[name][1])
+            for name, (done, total) in work.items():
+                shown.update(tasks[name], completed=done, total=total)
             if quiet:
                 return
             if work != before:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import mailbox
 import re
-import signal
 import sys
 from pathlib import Path
 
@@ -35,13 +34,11 @@ def message_ids(file: Path) -> list[str]:
 
 
 async def serve(file: Path) -> None:
-    """Until a signal says stop."""
-    handler, loop, stop = Mailbox(file), asyncio.get_running_loop(), asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
-    server = await loop.create_server(lambda: SMTP(handler, hostname="mail.example"), "127.0.0.1", 0)
+    """Until standard input ends."""
+    box, loop = Mailbox(file), asyncio.get_running_loop()
+    server = await loop.create_server(lambda: SMTP(box, hostname="mail.example"), "127.0.0.1", 0)
     print(server.sockets[0].getsockname()[1], flush=True)
-    await stop.wait()
+    await asyncio.to_thread(sys.stdin.read)
 
 
 if __name__ == "__main__":

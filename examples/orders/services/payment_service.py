@@ -148,10 +148,12 @@ class Server(ThreadingHTTPServer):
 
 
 def serve(log: Path) -> None:
-    """Until the process ends."""
+    """Until standard input ends."""
     with Till(log) as Requests.till, Server(("127.0.0.1", 0), Requests) as server:
+        threading.Thread(target=server.serve_forever).start()
         print(server.server_address[1], flush=True)
-        server.serve_forever()
+        sys.stdin.read()
+        server.shutdown()
 
 
 if __name__ == "__main__":

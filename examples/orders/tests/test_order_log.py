@@ -53,7 +53,7 @@ def test_each_broken_row_has_its_line_its_text_and_a_reason() -> None:
         9: "'14.999' is no sum in dollars and cents",
         10: "5 columns expected, found 6",
         11: "date '12/03/97' is no day as YYYYMMDD",
-        12: r"customer '90\\xe9' is not a number",
+        12: r"customer '90\xe9' is not a number",
         14: "5 columns expected, found 3",
     }
     assert rejected[0].text == " 00004 9001 19970230  2   29.73"
