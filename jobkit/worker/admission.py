@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
 import attrs
@@ -11,7 +12,7 @@ from jobkit import codec, decision, records, tracking
 from jobkit.codec import Undecodable
 from jobkit.decision import Decision
 from jobkit.envelope import NO_ARGS, Envelope
-from jobkit.errors import WorkerCrashed
+from jobkit.errors import Unavailable, WorkerCrashed
 from jobkit.handlers import Handler
 from jobkit.outcome import Expired, Failed, UnknownType, class_names
 from jobkit.records import Stored
@@ -59,31 +60,38 @@ class Admission:
         return dict(zip(ids, records.read(self._workshop.backend.store, ids), strict=True))
 
     def _sort(self, admitted: Admitted, delivery: Delivery, envelope: Envelope, stored: Stored | None) -> None:
+        now = self._workshop.backend.now() if stored or envelope.expires_at else None
+        verdict = Verdict.RUN if now is None else tracking.judge(stored, envelope, now)
+        if verdict is Verdict.BUSY and stored is not None and now is not None:
+            self._wait_for_the_other(delivery, tracking.remaining_lease(stored.record, now))
+            return
         handler = self._workshop.app.find(envelope.type)
         run = self._run(delivery, envelope, stored, handler)
-        decided = self._decide_unrun(run, delivery, stored)
+        decided = self._decide_unrun(run, delivery, stored, verdict, now)
         if decided is None:
             admitted.run.append(run)
         else:
             admitted.decided.append((run, decided))
 
-    def _decide_unrun(self, run: Run, delivery: Delivery, stored: Stored | None) -> Decision | None:
-        envelope, workshop = run.envelope, self._workshop
-        if stored is not None:
-            now = workshop.backend.now()
-            match tracking.judge(stored, envelope, now):
-                case Verdict.OVER:
-                    return decision.void(stored, envelope, delivery, now)
-                case Verdict.BUSY:
-                    wait = min(
-                        tracking.remaining_lease(stored.record, now), workshop.backend.transport.capabilities.max_delay
-                    )
-                    return decision.put_back(envelope, stored, delivery, wait)
-                case Verdict.CRASHED:
-                    return decision.decide(self._case(run), _crash(stored.record.worker))
-                case Verdict.RUN:
-                    pass
-        if envelope.expires_at is not None and envelope.expires_at <= workshop.backend.now():
+    def _wait_for_the_other(self, delivery: Delivery, remaining: float) -> None:
+        """
+        Another worker runs this job and lives. The loan ends when that one's lease would, so that a crash there is seen
+        in time; nothing is settled, spent or rewritten.
+        """
+        try:
+            self._workshop.backend.transport.extend([delivery], lease=max(0.05, remaining))
+        except Unavailable as error:
+            log.debug("message %s lapses by itself: %s", delivery.message.id, error)
+
+    def _decide_unrun(
+        self, run: Run, delivery: Delivery, stored: Stored | None, verdict: Verdict, now: datetime | None
+    ) -> Decision | None:
+        envelope = run.envelope
+        if verdict is Verdict.OVER and now is not None:
+            return decision.void(stored, envelope, delivery, now)
+        if verdict is Verdict.CRASHED and stored is not None:
+            return decision.decide(self._case(run), _crash(stored.record.worker))
+        if envelope.expires_at is not None and now is not None and envelope.expires_at <= now:
             return decision.decide(self._case(run), Expired())
         if run.handler is None:
             log.warning("job %s: no handler is called %r here", envelope.id, envelope.type)
