@@ -5,6 +5,8 @@ Leases and delays must not follow the wall clock, which jumps. The steady clock 
 starts anew with every boot. So the file remembers in which boot its instants were written, with a pair of readings of both
 clocks that is renewed each minute. The first process that opens the file after another boot takes the time that has
 passed since that pair from the wall clock, moves all instants over, and ends all loans: nobody who held one is left.
+
+So all processes that share a file must see the same boot: one kernel, and no container with a time namespace of its own.
 """
 
 from __future__ import annotations
@@ -48,7 +50,7 @@ class RowClock:
 def mark(connection: sqlite3.Connection, namespace: str, clock: RowClock) -> None:
     """Renew the pair of readings. Runs in a write transaction."""
     connection.execute(
-        f"UPDATE {prefix(namespace)}_meta SET boot = ?, steady = ?, wall = ?", (clock.boot, clock.now(), clock.wall())
+        f"UPDATE {prefix(namespace)}_meta SET steady = ?, wall = ? WHERE boot = ?", (clock.now(), clock.wall(), clock.boot)
     )
 
 
@@ -63,4 +65,4 @@ def rebase(connection: sqlite3.Connection, namespace: str, clock: RowClock) -> N
     connection.execute(f"UPDATE {ns}_job SET wake = wake + ?", (shift,))
     connection.execute(f"UPDATE {ns}_job SET state = 0, token = NULL, wake = ? WHERE state = 2", (now,))
     connection.execute(f"UPDATE {ns}_record SET expires = expires + ? WHERE expires IS NOT NULL", (shift,))
-    mark(connection, namespace, clock)
+    connection.execute(f"UPDATE {ns}_meta SET boot = ?, steady = ?, wall = ?", (clock.boot, now, clock.wall()))

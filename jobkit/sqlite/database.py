@@ -62,7 +62,8 @@ class Database:
                 self._mark(connection)
                 return work(connection)
 
-        return self._patiently(whole)
+        with self._pool.turn(self._options.timeout):
+            return self._patiently(whole)
 
     def setup(self) -> list[Change]:
         """Open the file, which makes what is missing. Returns what this object has made."""

@@ -53,6 +53,8 @@ class Doorbell:
 
     def ring(self) -> None:
         """Wake everyone who listens, without waiting for anybody."""
+        if not hasattr(socket, "AF_UNIX"):
+            return
         with contextlib.suppress(OSError):
             root, prefix = self._directory(), self._name()
             found = [entry for entry in os.listdir(root) if entry.startswith(prefix)]

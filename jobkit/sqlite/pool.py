@@ -13,7 +13,7 @@ import threading
 import weakref
 from collections.abc import Callable, Iterator
 
-from jobkit.errors import Closed
+from jobkit.errors import Closed, Unavailable
 
 QUIESCE = 1.0
 """Seconds for which a fork waits for transactions that are under way in other threads. They take milliseconds."""
@@ -44,6 +44,7 @@ class Pool:
         self._lent: set[sqlite3.Connection] = set()
         self._file: Identity = None
         self._returned = threading.Condition()
+        self._writing = threading.Lock()
         self._opening = 0
         self._forking = False
         self._closed = False
@@ -60,6 +61,23 @@ class Pool:
             yield connection
         finally:
             self._give_back(connection, file)
+
+    @contextlib.contextmanager
+    def turn(self, timeout: float) -> Iterator[None]:
+        """
+        One writer of this handle at a time: a lock hands over at once, where SQLite's would have to be asked every
+        millisecond.
+
+        Raises:
+            Unavailable: The turn did not come within *timeout* seconds.
+        """
+        writing = self._writing
+        if not writing.acquire(timeout=timeout):
+            raise Unavailable(f"{self._path}: another thread has been writing for {timeout} s")
+        try:
+            yield
+        finally:
+            writing.release()
 
     def close(self) -> None:
         """Those on loan are closed when they come back."""
@@ -148,6 +166,7 @@ class Pool:
         _ABANDONED.extend(self._lent)
         self._lent.clear()
         self._returned = threading.Condition()
+        self._writing = threading.Lock()
         self._opening, self._forking = 0, False
 
 
