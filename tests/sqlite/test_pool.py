@@ -6,12 +6,17 @@ import os
 import threading
 from pathlib import Path
 
+import pytest
+
 from jobkit.sqlite.options import path_of
 from jobkit.sqlite.transport import SqliteTransport
 from jobkit.transport import Message
 from jobkit.url import Url
 
 NEVER = threading.Event()
+
+# Python 3.12 and later warn of what is tested here: a fork beside threads.
+pytestmark = pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
 
 
 def message(name: str) -> Message:
