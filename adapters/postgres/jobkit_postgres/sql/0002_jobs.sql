@@ -80,8 +80,86 @@ begin
 end
 $$;
 
+-- Locks those of *loans*, [{"queue", "id", "token"}], whose lease lives -> their places and positions (from 0). Of two that
+-- are the same, the first one counts. The token is all that is compared beside the key and the lease: any other condition on
+-- the state would let the planner take an index that statistics believe to be empty.
+create function lock_free(loans jsonb, out places tid[], out positions bigint[])
+language plpgsql security definer set search_path from current
+set enable_seqscan = off set enable_bitmapscan = off set enable_hashjoin = off set enable_mergejoin = off
+set plan_cache_mode = force_generic_plan
+as $$
+declare
+    instant timestamptz := clock_timestamp();
+begin
+    select array_agg(once.place), array_agg(once.position) into places, positions
+    from (
+        select held.place, min(held.position) as position
+        from (
+            select job.ctid as place, mine.position
+            from (
+                select l ->> 'queue' as queue, l ->> 'id' as id, (l ->> 'token')::bigint as token, n - 1 as position
+                from jsonb_array_elements(loans) with ordinality as given (l, n)
+            ) as mine
+            join job on job.queue = mine.queue and job.id = mine.id and job.token = mine.token and job.due > instant
+            for update of job skip locked
+        ) as held
+        group by held.place
+    ) as once;
+end
+$$;
+
+-- As lock_free; *busy* are the positions of loans that live, but which some other transaction holds for long.
+create function hold(loans jsonb, out places tid[], out positions bigint[], out busy bigint[])
+language plpgsql security definer set search_path from current set lock_timeout = '250ms'
+set enable_seqscan = off set enable_bitmapscan = off set enable_hashjoin = off set enable_mergejoin = off
+as $$
+begin
+    select f.places, f.positions into places, positions from lock_free(loans) as f;
+    busy := '{}';
+    if coalesce(cardinality(positions), 0) < jsonb_array_length(loans) then
+        busy := still_held(loans, positions);
+    end if;
+    if busy = '{}' then
+        return;
+    end if;
+    -- A receiver that saw the row as it was before it was lent locks it for a moment, and then lets it be: worth waiting
+    -- for. A handler that settles its job in a transaction of its own may take minutes: the others can't wait for that.
+    begin
+        perform from job join jsonb_array_elements(loans) as l
+            on job.queue = l ->> 'queue' and job.id = l ->> 'id' and job.token = (l ->> 'token')::bigint
+        for update of job;
+    exception when lock_not_available then
+        null;
+    end;
+    select f.places, f.positions into places, positions from lock_free(loans) as f;
+    busy := still_held(loans, positions);
+end
+$$;
+
+-- The positions of *loans*, except those already *locked*, whose lease lives on in a row that somebody else has locked.
+create function still_held(loans jsonb, locked bigint[]) returns bigint[]
+language plpgsql volatile security definer set search_path from current
+set enable_seqscan = off set enable_bitmapscan = off set enable_hashjoin = off set enable_mergejoin = off
+as $$
+begin
+    return coalesce((
+        select array_agg(mine.position)
+        from (
+            select l ->> 'queue' as queue, l ->> 'id' as id, (l ->> 'token')::bigint as token, n - 1 as position
+            from jsonb_array_elements(loans) with ordinality as given (l, n)
+        ) as mine
+        join job on job.queue = mine.queue and job.id = mine.id and job.token = mine.token
+        where job.due > clock_timestamp() and job.ctid <> all (array(
+            -- the same loan may have been named twice
+            select j.ctid from job as j join jsonb_array_elements(loans) with ordinality as l (named, n)
+                on j.queue = named ->> 'queue' and j.id = named ->> 'id' where n - 1 = any (locked)
+        ))
+    ), '{}');
+end
+$$;
+
 -- [{"queue", "id", "token"}, further with "then": [messages] or "again": {"delay", "body"}]
--- -> {"yes": [positions from 0], "busy": [positions]}. Busy: another transaction holds that row at the moment, and nothing
+-- -> {"yes": [positions from 0], "busy": [positions]}. Busy: another transaction holds that job at the moment, and nothing
 -- was changed. All others have lost their lease.
 create function settle(settlements jsonb) returns text
 language plpgsql security definer set search_path from current
@@ -92,23 +170,12 @@ declare
     instant timestamptz := clock_timestamp();
     places tid[];
     positions bigint[];
-    changed integer;
+    busy bigint[];
+    changed integer := 0;
     gone integer;
-    busy bigint[] := '{}';
     more jsonb;
 begin
-    -- The token is all that is compared beside the key and the lease: any other condition on the state would let the
-    -- planner take an index that statistics believe to be empty. Who waits for a locked row would hold up all others.
-    select array_agg(held.place), array_agg(held.position) into places, positions
-    from (
-        select job.ctid as place, mine.position
-        from (
-            select s ->> 'queue' as queue, s ->> 'id' as id, (s ->> 'token')::bigint as token, n - 1 as position
-            from jsonb_array_elements(settlements) with ordinality as given (s, n)
-        ) as mine
-        join job on job.queue = mine.queue and job.id = mine.id and job.token = mine.token and job.due > instant
-        for update of job skip locked
-    ) as held;
+    select h.places, h.positions, h.busy into places, positions, busy from hold(settlements) as h;
     if settlements @? '$[*].again' then
         update job set number = nextval('job_number'), token = null, receives = 0,
                        due = instant + coalesce((renewed.message ->> 'delay')::double precision, 0) * interval '1 second',
@@ -119,14 +186,12 @@ begin
         ) as renewed
         where job.ctid = renewed.place and renewed.message is not null;
         get diagnostics changed = row_count;
-        delete from job where ctid = any (array(
+        places := array(
             select place from unnest(places, positions) as held (place, position)
             where settlements -> position::integer -> 'again' is null
-        ));
-    else
-        changed := 0;
-        delete from job where ctid = any (places);
+        );
     end if;
+    delete from job where ctid = any (places);
     get diagnostics gone = row_count;
     if changed + gone <> coalesce(cardinality(positions), 0) then
         raise exception 'a locked job was not where it had been found';
@@ -136,53 +201,22 @@ begin
         from unnest(positions) as held (position), jsonb_array_elements(settlements -> position::integer -> 'then') as message;
         perform send(coalesce(more, '[]'));
     end if;
-    if coalesce(cardinality(positions), 0) < jsonb_array_length(settlements) then
-        busy := still_held(settlements, positions);
-    end if;
     return json_build_object('yes', coalesce(positions, '{}'), 'busy', busy)::text;
 end
-$$;
-
--- The positions of *loans*, except *settled* ones, whose lease lives on in a row that somebody else has locked.
-create function still_held(loans jsonb, settled bigint[]) returns bigint[]
-language sql volatile security definer set search_path from current set enable_seqscan = off set enable_hashjoin = off
-as $$
-    select coalesce(array_agg(mine.position), '{}')
-    from (
-        select l ->> 'queue' as queue, l ->> 'id' as id, (l ->> 'token')::bigint as token, n - 1 as position
-        from jsonb_array_elements(loans) with ordinality as given (l, n)
-        where n - 1 <> all (coalesce(settled, '{}'))
-    ) as mine
-    join job on job.queue = mine.queue and job.id = mine.id and job.token = mine.token and job.due > clock_timestamp()
 $$;
 
 -- [{"queue", "id", "token"}]: each loan ends *lease* seconds from now instead -> as settle.
 create function extend(loans jsonb, lease double precision) returns text
 language plpgsql security definer set search_path from current
-set enable_seqscan = off set enable_bitmapscan = off set enable_hashjoin = off set enable_mergejoin = off
-set plan_cache_mode = force_generic_plan
+set enable_seqscan = off set enable_bitmapscan = off set plan_cache_mode = force_generic_plan
 as $$
 declare
-    instant timestamptz := clock_timestamp();
     places tid[];
     positions bigint[];
-    busy bigint[] := '{}';
+    busy bigint[];
 begin
-    -- A handler may be settling one of these jobs in its own open transaction: that row is left alone, the others go on.
-    select array_agg(held.place), array_agg(held.position) into places, positions
-    from (
-        select job.ctid as place, mine.position
-        from (
-            select l ->> 'queue' as queue, l ->> 'id' as id, (l ->> 'token')::bigint as token, n - 1 as position
-            from jsonb_array_elements(loans) with ordinality as given (l, n)
-        ) as mine
-        join job on job.queue = mine.queue and job.id = mine.id and job.token = mine.token and job.due > instant
-        for update of job skip locked
-    ) as held;
-    update job set due = instant + lease * interval '1 second' where ctid = any (places);
-    if coalesce(cardinality(positions), 0) < jsonb_array_length(loans) then
-        busy := still_held(loans, positions);
-    end if;
+    select h.places, h.positions, h.busy into places, positions, busy from hold(loans) as h;
+    update job set due = clock_timestamp() + lease * interval '1 second' where ctid = any (places);
     return json_build_object('yes', coalesce(positions, '{}'), 'busy', busy)::text;
 end
 $$;

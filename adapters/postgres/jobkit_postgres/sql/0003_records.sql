@@ -14,7 +14,7 @@ begin
     for w in
         select n - 1 as position, g ->> 'collection' as collection, g ->> 'name' as name,
                decode(g ->> 'value', 'base64') as value, (g ->> 'ttl')::double precision as ttl,
-               (g ->> 'version')::bigint as version, coalesce((g ->> 'absent')::boolean, false) as absent
+               g ->> 'version' as version, coalesce((g ->> 'absent')::boolean, false) as absent
         from jsonb_array_elements(writes) with ordinality as given (g, n)
         -- One order for all writers, whatever order they named their keys in: they can't wait for each other in a circle.
         order by g ->> 'collection' collate "C", g ->> 'name' collate "C"
@@ -25,7 +25,7 @@ begin
             hit := forget(w.collection, w.name, w.version, w.absent);
         elsif w.version is not null then
             update record set version = nextval('record_version'), expires = ends, value = w.value
-            where collection = w.collection and name = w.name and version = w.version
+            where collection = w.collection and name = w.name and version::text = w.version
                 and (expires is null or expires > clock_timestamp())
             returning version into wrote;
             hit := found;
@@ -49,7 +49,7 @@ end
 $$;
 
 -- Deletes one record, if the condition holds -> whether it did.
-create function forget(in_collection text, called text, expected bigint, absent boolean) returns boolean
+create function forget(in_collection text, called text, expected text, absent boolean) returns boolean
 language plpgsql security definer set search_path from current set enable_seqscan = off
 as $$
 begin
@@ -57,7 +57,7 @@ begin
     if absent then
         return not exists (select from record where collection = in_collection and name = called);
     end if;
-    delete from record where collection = in_collection and name = called and (expected is null or version = expected);
+    delete from record where collection = in_collection and name = called and (expected is null or version::text = expected);
     return found or expected is null;
 end
 $$;
