@@ -71,8 +71,8 @@ class Bench:
         """A bench on another namespace of the same backend; by default a fresh one."""
         assert self.harness is not None
         place = self.place.in_namespace(namespace) if namespace else self.harness.fresh_place()
-        bench = Bench(place, harness=self.harness, seed=self.seed)
         with self._lock:
+            bench = Bench(place, harness=self.harness, seed=f"{self.seed}/sibling {len(self._siblings)}")
             self._siblings.append(bench)
         if setup:
             place.setup(QUEUES)
@@ -88,6 +88,15 @@ class Bench:
             "wrong_clock": wrong_clock,
         }
         return self._kept(Child(order))
+
+    def store_statements(self) -> Any:
+        """What turns writes into statements for the user's connection: the store's adapter, by its transport or store."""
+        store = self.store()
+        transport = self.place.open_transport_beside_store()
+        for handle in (store, transport and self._kept(transport)):
+            if hasattr(handle, "statements"):
+                return handle
+        return None
 
     def kinds_of_connection(self, store: bool = False) -> list[str]:
         """

@@ -9,19 +9,33 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from importlib.util import find_spec
-from typing import Any
+from typing import Any, Protocol
 
 from jobkit.url import Url
 
+
+class Connection(Protocol):
+    """What the suite itself does with a user's connection; the statements go through `jobkit.connections`."""
+
+    def commit(self) -> object: ...
+    def rollback(self) -> object: ...
+    def close(self) -> object: ...
+
+
 Opener = Callable[[Url], Any]
-"""Gives a DB-API connection (or a SQLAlchemy one) with a transaction that begins by itself."""
+"""Gives a `Connection` in which a transaction begins by itself, or has begun."""
 
 
 def _sqlite3(url: Url) -> Any:
     import sqlite3
 
-    # Python 3.11 begins a transaction before a data change only; this way the whole exchange is one.
-    connection = sqlite3.connect(url.path, timeout=20, isolation_level=None, check_same_thread=False)
+    return sqlite3.connect(url.path, timeout=20)
+
+
+def _sqlite3_immediate(url: Url) -> Any:
+    import sqlite3
+
+    connection = sqlite3.connect(url.path, timeout=20, isolation_level=None)
     connection.execute("begin immediate")
     return connection
 
@@ -36,18 +50,30 @@ def _pg8000(url: Url) -> Any:
 def _psycopg(url: Url) -> Any:
     import psycopg
 
-    names = {"user": url.username, "password": url.password, "dbname": url.path or None}
-    return psycopg.connect(**names, host=url.host or "localhost", port=url.port or 5432)  # type: ignore[arg-type]
+    return psycopg.connect(
+        user=url.username, password=url.password, dbname=url.path or None, host=url.host, port=url.port or 5432
+    )
+
+
+def _sqlalchemy(driver: str) -> Opener:
+    def opened(url: Url) -> Any:
+        import sqlalchemy
+
+        place = {"username": url.username, "password": url.password, "host": url.host, "port": url.port}
+        target = sqlalchemy.URL.create(driver, database=url.path or None, **place)  # type: ignore[arg-type]
+        return sqlalchemy.create_engine(target, poolclass=sqlalchemy.NullPool).connect()
+
+    return opened
 
 
 OPENERS: Mapping[str, Mapping[str, Opener]] = {
-    "sqlite": {"sqlite3": _sqlite3},
-    "postgresql": {"pg8000": _pg8000, "psycopg": _psycopg},
+    "sqlite": {"sqlite3": _sqlite3, "sqlite3, begun": _sqlite3_immediate, "sqlalchemy": _sqlalchemy("sqlite")},
+    "postgresql": {"pg8000": _pg8000, "psycopg": _psycopg, "sqlalchemy": _sqlalchemy("postgresql+pg8000")},
 }
 
-_CLIENTS = {"sqlite3": "sqlite3", "pg8000": "pg8000", "psycopg": "psycopg"}
+_CLIENTS = {"pg8000": "pg8000", "psycopg": "psycopg", "sqlalchemy": "sqlalchemy"}
 
 
 def installed(kind: str) -> bool:
-    """Whether the client library behind *kind* is here; kinds of a third party's own always are."""
-    return find_spec(_CLIENTS.get(kind, "jobkit")) is not None
+    """Whether the client library behind *kind* is here; the standard library and a third party's own kinds always are."""
+    return kind not in _CLIENTS or find_spec(_CLIENTS[kind]) is not None

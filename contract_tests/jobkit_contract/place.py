@@ -45,6 +45,11 @@ class Place:
         url = self.store_url or self.url
         return self.adapter_of(url).store(url)
 
+    def open_transport_beside_store(self) -> Transport | None:
+        """A transport of the store's own backend and namespace, whatever carries the jobs."""
+        url = self.store_url or self.url
+        return self.adapter_of(url).transport(url)
+
     def setup(self, queues: Sequence[str]) -> list[Change]:
         return [change for url in self.urls for change in self.adapter_of(url).setup(url, queues)]
 

@@ -59,10 +59,13 @@ def _clauses(report: Report) -> str:
 def _clause(report: Report, result: ClauseResult) -> Iterator[str]:
     sentence = textwrap.shorten(report.terms.registry.clauses[result.clause].sentence, WIDTH - 28, placeholder=" …")
     yield f"{result.clause:6} {MARKS[result.status]:11} {result.seconds:5.1f} s  {sentence}"
+    notes: dict[str, list[str]] = {}
     for outcome in result.outcomes:
-        if outcome.status is not Status.PASS and outcome.status is not Status.FAIL:
-            name = outcome.check.partition("/")[2].replace("_", " ")
-            yield f"{'':27}{outcome.status.value}: {name}: {outcome.detail.splitlines()[0] if outcome.detail else ''}"
+        if outcome.status not in (Status.PASS, Status.FAIL):
+            notes.setdefault(f"{outcome.status.value}: {outcome.detail.partition(chr(10))[0]}", []).append(outcome.check)
+    for note, checks in notes.items():
+        name = checks[0].partition("/")[2].replace("_", " ")
+        yield f"{'':27}{note} ({name if len(checks) == 1 else f'{len(checks)} checks'})"
 
 
 def _capabilities(report: Report) -> str:
