@@ -96,6 +96,11 @@ def decide(case: Case, outcome: Outcome) -> Decision:
             return _again(case, case.envelope, 0.0, "handed_back", "")
 
 
+def plain_success(delivery: Delivery) -> Decision:
+    """The usual end, decided without a `Case`: nothing is recorded of it, and nothing follows from it."""
+    return Decision(label="done", settlement=Done(delivery))
+
+
 def void(stored: Stored | None, envelope: Envelope, delivery: Delivery, now: datetime) -> Decision:
     """For a copy that must not run: settle it, and repeat what a crash may have cut off after its record was written."""
     if stored is None:

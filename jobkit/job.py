@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from datetime import datetime
@@ -13,6 +12,21 @@ import attrs
 from jobkit.errors import NotTracked
 
 Report = Callable[[float, float | None, str], None]
+
+
+class Signal:
+    """A flag that one thread sets and others look at. A threading.Event could also be waited for, at ten times the cost."""
+
+    __slots__ = ("_set",)
+
+    def __init__(self) -> None:
+        self._set = False
+
+    def is_set(self) -> bool:
+        return self._set
+
+    def set(self) -> None:
+        self._set = True
 
 
 @attrs.define(eq=False, kw_only=True)
@@ -35,7 +49,7 @@ class Job:
     enqueued_at: datetime
     headers: Mapping[str, str]
     state: Any = attrs.field(default=None, repr=False)
-    _lost: threading.Event = attrs.field(factory=threading.Event, repr=False)
+    _lost: Signal = attrs.field(factory=Signal, repr=False)
     _report: Report | None = attrs.field(default=None, repr=False)
 
     @property

@@ -47,6 +47,8 @@ def call_sync(handler: Handler[Any, Any, Any], arguments: dict[str, Any], job: J
     """Run a def handler inside its middleware, with `current_job` set."""
     token = _CURRENT.set(job)
     try:
+        if not middleware:
+            return handler.function(**arguments)
         return wrap(middleware, job, lambda: handler.function(**arguments))()
     finally:
         _CURRENT.reset(token)

@@ -84,7 +84,7 @@ class Execution:
             return True
 
     def _call(self, run: Run, handler: Handler[Any, Any, Any], arguments: dict[str, Any]) -> Outcome:
-        reporter = Reporter(self._workshop.backend, run.envelope.id, handler.options.result_ttl)
+        reporter = self._reporter(run, handler)
         job = self._job(run, handler, reporter)
         try:
             value = self._choose(handler)(run, handler, arguments, job)
@@ -93,7 +93,8 @@ class Execution:
         except BaseException as error:  # noqa: BLE001 - SystemExit or a cancellation in a handler must not end the slot
             return interpret(error)
         finally:
-            reporter.flush()
+            if reporter is not None:
+                reporter.flush()
         if isinstance(value, _Outcome):
             return value.outcome
         return encode_result(handler, _result_needed(run, handler), value)
@@ -104,6 +105,8 @@ class Execution:
         return self._call_on_loop if handler.is_async else self._call_here
 
     def _call_here(self, run: Run, handler: Handler[Any, Any, Any], arguments: dict[str, Any], job: Job) -> Any:
+        if handler.options.timeout is None:
+            return call_sync(handler, arguments, job, self._workshop.app.middleware)
         with self._watchdog.limit(handler.options.timeout):
             return call_sync(handler, arguments, job, self._workshop.app.middleware)
 
@@ -120,7 +123,13 @@ class Execution:
             raise ConfigurationError("isolated handlers need a worker that knows where the app is: jobkit worker module:app")
         return _Outcome(self._isolation.call(run, handler, job, _result_needed(run, handler)))
 
-    def _job(self, run: Run, handler: Handler[Any, Any, Any], reporter: Reporter) -> Job:
+    def _reporter(self, run: Run, handler: Handler[Any, Any, Any]) -> Reporter | None:
+        """Only tracked jobs have a place for progress."""
+        if not handler.options.track:
+            return None
+        return Reporter(self._workshop.backend, run.envelope.id, handler.options.result_ttl)
+
+    def _job(self, run: Run, handler: Handler[Any, Any, Any], reporter: Reporter | None) -> Job:
         envelope = run.envelope
         return Job(
             id=envelope.id,
@@ -132,7 +141,7 @@ class Execution:
             headers=envelope.headers,
             state=self._workshop.state,
             lost=run.lost,
-            report=reporter.report if handler.options.track else None,
+            report=None if reporter is None else reporter.report,
         )
 
 

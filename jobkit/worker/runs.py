@@ -11,6 +11,7 @@ import attrs
 
 from jobkit.envelope import Envelope
 from jobkit.handlers import Handler
+from jobkit.job import Signal
 from jobkit.records import Stored
 from jobkit.transport import Delivery
 
@@ -38,7 +39,7 @@ class Run:
     lease_until: float
     started_at: float | None = None
     ended_at: float | None = None
-    lost: threading.Event = attrs.field(factory=threading.Event, repr=False)
+    lost: Signal = attrs.field(factory=Signal, repr=False)
     ended: bool = False
     handed_back: bool = False
     cancel: Callable[[], object] | None = attrs.field(default=None, repr=False)
@@ -77,29 +78,40 @@ class Buffer:
 
     def get(self) -> Run | None:
         """The next job; waits for one. None once the buffer is closed."""
-        with self._changed:
-            while not self._runs:
-                if self._closed:
-                    return None
-                self._idle += 1
-                self._changed.wait()
-                self._idle -= 1
-            return self._runs.popleft()
+        while not self._closed:
+            try:
+                return self._runs.popleft()  # atomic, so a busy slot needs no lock
+            except IndexError:
+                self._wait()
+        return None
 
     def take_older_than(self, fetched_before: float) -> list[Run]:
-        """Remove and return what has waited since before that time."""
-        with self._changed:
-            old = [run for run in self._runs if run.fetched_at < fetched_before]
-            if old:
-                self._runs = deque(run for run in self._runs if run.fetched_at >= fetched_before)
-            return old
+        """Remove and return what has waited since before that time; the oldest stand first."""
+        return self._take_while(lambda run: run.fetched_at < fetched_before)
 
     def close(self) -> list[Run]:
         """End all waiting, and return what was not started."""
         with self._changed:
-            left, self._runs, self._closed = list(self._runs), deque(), True
+            self._closed = True
             self._changed.notify_all()
-            return left
+        return self._take_while(lambda run: True)
+
+    def _wait(self) -> None:
+        with self._changed:
+            while not self._runs and not self._closed:
+                self._idle += 1
+                self._changed.wait()
+                self._idle -= 1
+
+    def _take_while(self, condition: Callable[[Run], bool]) -> list[Run]:
+        """Slots take from the same end meanwhile; whatever is popped here is popped nowhere else."""
+        taken: list[Run] = []
+        try:
+            while condition(self._runs[0]):
+                taken.append(self._runs.popleft())
+        except IndexError:
+            pass
+        return taken
 
 
 class Held:

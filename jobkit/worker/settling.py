@@ -16,7 +16,7 @@ import attrs
 from jobkit import decision, records
 from jobkit.decision import Decision
 from jobkit.errors import JobKitError, Unavailable, Uncertain
-from jobkit.outcome import HandedBack, Outcome
+from jobkit.outcome import HandedBack, Outcome, Success
 from jobkit.store import Write, Written
 from jobkit.transport import Answer, Settled, Settlement
 from jobkit.worker.patience import Patience
@@ -44,6 +44,8 @@ def decided(workshop: Workshop, run: Run, outcome: Outcome) -> Decision:
     """What follows from how a run ended. A job that was not started goes back as it came."""
     if isinstance(outcome, HandedBack) and run.started_at is None and run.delivery is not None:
         return decision.put_back(run.envelope, run.stored, run.delivery, 0.0)
+    if isinstance(outcome, Success) and run.stored is None and run.delivery is not None and not run.envelope.successors:
+        return decision.plain_success(run.delivery)
     case = workshop.case(run.envelope, run.delivery, run.stored, run.handler)
     return decision.decide(case, outcome)
 

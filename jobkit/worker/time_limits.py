@@ -58,11 +58,8 @@ class Watchdog:
         self._ended = 0
 
     @contextmanager
-    def limit(self, seconds: float | None) -> Iterator[None]:
-        """Raise `TimeLimitReached` in the calling thread, if the block takes longer than *seconds*; None: no limit."""
-        if seconds is None:
-            yield
-            return
+    def limit(self, seconds: float) -> Iterator[None]:
+        """Raise `TimeLimitReached` in the calling thread, if the block takes longer than *seconds*."""
         entry = _Entry(threading.get_ident())
         self._watch(entry, seconds)
         try:
