@@ -29,6 +29,7 @@ from jobkit.url import Url
 
 ROOT = Path(__file__).parents[1]
 IDLE_SECONDS = 20.0
+ROUNDS = 5
 
 
 def main() -> int:
@@ -55,17 +56,13 @@ def measure(named: str, count: int, folder: Path) -> dict[str, Any]:
 
     try:
         jobs.setup()
-        rate = raw.drain(url, count)
-        drained = drain(count)
         return {
             "backend": url.scheme,
             "jobs": count,
             "python": sys.version.split()[0],
             "enqueue_per_second": enqueue(min(count, 2000)),
             "enqueue_many_per_second": enqueue_many(count),
-            "drain_per_second": drained,
-            "raw_claim_100_delete_100_per_second": rate,
-            "drain_to_raw": None if rate is None else drained / rate,
+            **drains(url, count),
             **latencies(folder),
         }
     finally:
@@ -92,6 +89,17 @@ def enqueue_many(count: int) -> float:
     rate = _fill(count)
     jobs.purge("default")
     return rate
+
+
+def drains(url: Url, count: int) -> dict[str, float | None]:
+    """The drain beside the raw loop, in turns, since a machine's speed drifts: medians, of the ratios too."""
+    pairs = [(drain(count), raw.drain(url, count)) for _ in range(ROUNDS)]
+    raws = [rate for _, rate in pairs if rate is not None]
+    return {
+        "drain_per_second": statistics.median(drained for drained, _ in pairs),
+        "raw_claim_100_delete_100_per_second": statistics.median(raws) if raws else None,
+        "drain_to_raw": statistics.median(drained / rate for drained, rate in pairs if rate) if raws else None,
+    }
 
 
 def drain(count: int) -> float:

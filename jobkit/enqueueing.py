@@ -11,7 +11,7 @@ from typing import Any
 import attrs
 import msgspec
 
-from jobkit import codec, decision, records
+from jobkit import codec, connections, decision, records
 from jobkit.backend import Backend
 from jobkit.envelope import WIRE_VERSION, Envelope, Step
 from jobkit.errors import Rejected, TooLarge, Unavailable, Uncertain, Unsupported
@@ -115,8 +115,6 @@ def carry_out_in_transaction(made: Plan, backend: Backend, connection: Any) -> N
     writes = [*made.records, *made.entries]
     if writes and not backend.same_database:
         raise Unsupported("connection=: a tracked or long delayed job needs its store in the same database as the jobs")
-    from jobkit import connections
-
     backend.ensure_schema()
     answers = connections.enqueue(connection, transport, made.messages, writes)
     if any(answer.answer is not Answer.YES for answer in answers):
