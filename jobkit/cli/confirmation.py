@@ -18,6 +18,11 @@ def confirm(question: str, yes: bool) -> None:
     """
     if yes:
         return
-    if not sys.stdin.isatty():
+    if not somebody_is_there():
         raise click.UsageError(f"{question} Nobody is there to answer: give --yes, or look first with --dry-run")
     click.confirm(question, abort=True, err=True)
+
+
+def somebody_is_there() -> bool:
+    """Whether a person can answer."""
+    return sys.stdin.isatty()

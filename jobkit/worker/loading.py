@@ -26,7 +26,7 @@ def load_app(path: str, factory: bool = False) -> JobKit:
         sys.path.insert(0, os.getcwd())
     try:
         module = importlib.import_module(name)
-    except ImportError as error:
+    except (ImportError, SyntaxError) as error:
         raise ConfigurationError(f"{path}: {name} cannot be imported: {error}") from error
     found: Any = getattr(module, attribute or "jobs", None)
     if found is None:
@@ -35,6 +35,8 @@ def load_app(path: str, factory: bool = False) -> JobKit:
     if factory or (callable(found) and not isinstance(found, JobKit)):
         if not factory:
             raise ConfigurationError(f"{path} is a function; to call it for the app, give --factory")
+        if not callable(found):
+            raise ConfigurationError(f"{path} is {type(found).__name__}, not a function; leave out --factory")
         found = found()
     if not isinstance(found, JobKit):
         raise ConfigurationError(f"{path} is {type(found).__name__}, not a JobKit")

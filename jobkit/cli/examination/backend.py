@@ -39,7 +39,7 @@ def examine_backend(context: click.Context, app_path: str | None, factory: bool)
         yield from _examine("store", urls.store, config.open_store)
     elif not any(diagnosis.level == "error" for diagnosis in found):
         yield from _examine("store", urls.store, config.open_store, whole=False)
-    yield from _clock(urls.store)
+    yield from examine_clock(urls.store)
 
 
 def _configuration(context: click.Context, urls: Backends, app: JobKit | None) -> Iterator[Diagnosis]:
@@ -90,7 +90,7 @@ def _examine(subject: str, url: Url, open_it: Opener, *, whole: bool = True) -> 
         yield from (Diagnosis.of(subject, finding) for finding in findings)
 
 
-def _clock(url: Url) -> Iterator[Diagnosis]:
+def examine_clock(url: Url) -> Iterator[Diagnosis]:
     """An embedded store has this host's clock, and asking it might make its file."""
     if url.host is None:
         return
