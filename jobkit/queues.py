@@ -59,7 +59,7 @@ def all_physical(queue: str) -> list[str]:
 
 def logical(name: str) -> str:
     """The user's queue that a broker's queue belongs to."""
-    return name.partition("--")[0]
+    return name.removesuffix(_SUFFIX["high"]).removesuffix(_SUFFIX["low"])
 
 
 def receive_order(queues: Sequence[str], turn: int) -> list[str]:
@@ -68,7 +68,10 @@ def receive_order(queues: Sequence[str], turn: int) -> list[str]:
 
     By priority first; among queues of one priority each gets its turn at the front.
     """
-    start = turn % len(queues)
+    round_, place = divmod(turn, len(_FIRST_PICK))
+    first = _FIRST_PICK[place]
+    # Counted per priority, so that each queue gets its first picks of each, however many queues there are.
+    picks_before = round_ * _FIRST_PICK.count(first) + _FIRST_PICK[:place].count(first)
+    start = picks_before % len(queues)
     rotated = [*queues[start:], *queues[:start]]
-    first = _FIRST_PICK[turn // len(queues) % len(_FIRST_PICK)]
     return [physical(queue, priority) for priority in _ORDER[first] for queue in rotated]
