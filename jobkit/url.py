@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any, TypeVar
 from urllib.parse import parse_qsl, quote, unquote, urlsplit
@@ -34,7 +35,7 @@ class Url:
     host: str | None = None
     port: int | None = None
     path: str = ""
-    params: Mapping[str, str] = attrs.field(factory=dict, hash=False)
+    params: Mapping[str, str] = attrs.field(factory=dict, hash=False, repr=False)
 
     @classmethod
     def parse(cls, text: str) -> Url:
@@ -49,6 +50,8 @@ class Url:
         except ValueError as error:
             kind = type(error).__name__
             raise ConfigurationError(f"not a usable backend URL ({kind}); one looks like {_SAMPLES}") from None
+        if parts.fragment:
+            raise ConfigurationError("not a backend URL: it has a '#'; in a name or password write it as %23")
         if not parts.scheme or "://" not in text:
             raise ConfigurationError(f"not a backend URL: it has no scheme; one looks like {_SAMPLES}")
         _refuse_repeats(name for name, _ in pairs)
@@ -90,8 +93,9 @@ class Url:
         return self._render(None if self.password is None else quote(self.password, safe=""))
 
     def __str__(self) -> str:
-        """The URL with its password masked."""
-        return self._render(None if self.password is None else "***")
+        """The URL with its password masked, and every option whose name says that it is secret."""
+        params = {name: "***" if _SECRET.search(name) else value for name, value in self.params.items()}
+        return attrs.evolve(self, params=params)._render(None if self.password is None else "***")
 
     def _render(self, password: str | None) -> str:
         user = "" if self.username is None else quote(self.username, safe="")
@@ -100,10 +104,11 @@ class Url:
         host = "" if self.host is None else (f"[{self.host}]" if ":" in self.host else quote(self.host, safe=""))
         port = "" if self.port is None else f":{self.port}"
         path = f"/{quote(self.path, safe='/')}" if self.path else ""
-        query = "&".join(f"{quote(name)}={quote(value, safe='/:')}" for name, value in self.params.items())
+        query = "&".join(f"{quote(name)}={quote(value, safe='/:*')}" for name, value in self.params.items())
         return f"{self.scheme}://{user}{secret}{at}{host}{port}{path}{'?' + query if query else ''}"
 
 
+_SECRET = re.compile(r"pass|secret|token|credential|key$", re.IGNORECASE)
 _SAMPLES = "sqlite:///jobs.db or postgresql://user@host/database"
 
 
