@@ -57,7 +57,10 @@ class Options:
 
 @attrs.define(eq=False)
 class _Job:
-    """A message in the broker. *token* is None unless it is on loan, and then names that one loan."""
+    """
+    A message in the broker. *token* is None unless it is on loan, and then names that one loan; *queued* says that it
+    stands among the ready.
+    """
 
     message: Message
     sequence: int
@@ -65,6 +68,7 @@ class _Job:
     receives: int = 0
     token: int | None = None
     lease_until: float = 0.0
+    queued: bool = False
 
 
 class _Queue:
@@ -83,7 +87,7 @@ class _Queue:
     def put(self, job: _Job, now: float) -> None:
         self.jobs[job.message.id] = job
         if job.due <= now:
-            heapq.heappush(self.ready, (job.sequence, job))
+            self._make_ready(job)
         else:
             self.wait_until(job, job.due)
 
@@ -98,11 +102,12 @@ class _Queue:
                 continue
             if job.token is not None:
                 job.token, job.due = None, now
-            heapq.heappush(self.ready, (job.sequence, job))
+            self._make_ready(job)
 
     def take(self) -> _Job | None:
         while self.ready:
             _, job = heapq.heappop(self.ready)
+            job.queued = False
             if self.jobs.get(job.message.id) is job and job.token is None:
                 return job
         return None
@@ -111,6 +116,11 @@ class _Queue:
         while self.waiting and not self._is_current(self.waiting[0][2], self.waiting[0][0]):
             heapq.heappop(self.waiting)
         return self.waiting[0][0] if self.waiting else None
+
+    def _make_ready(self, job: _Job) -> None:
+        if not job.queued:  # two entries of one job may surface at the same instant
+            job.queued = True
+            heapq.heappush(self.ready, (job.sequence, job))
 
     def _is_current(self, job: _Job, when: float) -> bool:
         expected = job.due if job.token is None else job.lease_until
