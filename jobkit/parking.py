@@ -50,8 +50,9 @@ class Leadership:
         steady = self._backend.clock.steady()
         if steady < self._renew_at:
             return self._led
-        self._renew_at = steady + self._lease / 3
+        # Only after an answer: while the store is away, every look asks it, and none takes an old answer for a new one.
         self._led = self._try()
+        self._renew_at = steady + self._lease / 3
         return self._led
 
     def release(self) -> None:
