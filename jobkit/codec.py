@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import re
+from functools import lru_cache
+
 import msgspec
 
-from jobkit.envelope import WIRE_VERSION, Envelope
+from jobkit.envelope import ID, QUEUE, WIRE_VERSION, Envelope, Step
 from jobkit.errors import JobKitError
 
 _ENCODER = msgspec.json.Encoder()
 _DECODER = msgspec.json.Decoder(Envelope)
 _FIELDS = frozenset(field.encode_name for field in msgspec.structs.fields(Envelope))
+
+_BRACE = ord("{")
+_is_id = re.compile(ID).fullmatch
+_is_queue = lru_cache(1024)(re.compile(QUEUE).fullmatch)
 
 
 class Undecodable(JobKitError):
@@ -29,16 +36,48 @@ def encode(envelope: Envelope, original: bytes | None = None) -> bytes:
 
 def decode(body: bytes) -> Envelope:
     """
+    Where a name stands twice in an object, the last one counts.
+
     Raises:
         Undecodable: *body* is not JSON, not an envelope, nested too deeply, or of a newer wire format.
     """
     try:
         envelope = _DECODER.decode(body)
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
-        raise Undecodable(f"not an envelope: {error}") from error
+        raise Undecodable(_why(body, error)) from error
     if envelope.v != WIRE_VERSION:
-        raise Undecodable(f"envelope of wire version {envelope.v}; this version reads {WIRE_VERSION}")
+        raise Undecodable(_other_version(envelope.v))
+    _check(envelope)
+    for step in envelope.successors:
+        _check(step)
     return envelope
+
+
+def _check(one: Envelope | Step) -> None:
+    """What the decoder leaves unchecked."""
+    if not _is_id(one.id):
+        raise Undecodable(f"not an envelope: {one.id[:200]!r} is no job id")
+    if not _is_queue(one.queue):
+        raise Undecodable(f"not an envelope: {one.queue[:200]!r} is no queue")
+    if memoryview(one.args)[0] != _BRACE:
+        raise Undecodable("not an envelope: args is no object")
+
+
+class _Version(msgspec.Struct):
+    v: int
+
+
+def _why(body: bytes, error: Exception) -> str:
+    """A newer version may well differ in its fields, and then its number says more than the first difference does."""
+    try:
+        version = msgspec.json.decode(body, type=_Version).v
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+        version = WIRE_VERSION
+    return f"not an envelope: {error}" if version == WIRE_VERSION else _other_version(version)
+
+
+def _other_version(version: int) -> str:
+    return f"envelope of wire version {version}; this version reads {WIRE_VERSION}"
 
 
 def _with_unknown_fields(body: bytes, original: bytes) -> bytes:
