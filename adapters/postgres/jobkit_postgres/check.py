@@ -86,7 +86,9 @@ def _durability(ask: Ask) -> Iterator[Finding]:
         advice = "set it on for this role: jobs enqueued in the application's own transactions may be lost in a crash"
         yield Finding("warning", "synchronous_commit = off by default", advice)
     if settings["autovacuum"][0] == "off":
-        yield Finding("warning", "autovacuum = off", "set it on: every job leaves dead rows, and claims slow down without end")
+        yield Finding(
+            "warning", "autovacuum = off", "set it on: every job leaves dead rows, and claims slow down without end"
+        )
 
 
 def _schema(connection: Connection, target: Target, deadline: float) -> Iterator[Finding]:

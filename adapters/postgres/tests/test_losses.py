@@ -233,7 +233,8 @@ def test_the_server_gives_up_on_a_statement_before_the_client_does(
     """So the answer is a certain no, and not a silence."""
     sql.run("begin")
     sql.run(f"insert into {namespace}.job (number, queue, id, due, body) values (0, 'q', 'a', now(), '')")
-    with closing(adapter.transport(url.with_params(timeout="0.5"))) as transport:
+    with closing(adapter.transport(url.with_params(timeout="2"))) as transport:
+        transport.send([message("before", queue="other")])
         with pytest.raises(Unavailable, match="57014"):
             transport.send([message("a"), message("b")])
         sql.run("rollback")

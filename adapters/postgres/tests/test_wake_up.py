@@ -87,11 +87,10 @@ def test_a_listener_that_was_killed_is_replaced(
     take: Take, monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
     monkeypatch.setattr(listener, "TRY_EVERY", 0.0)
-    take(transport, wait=0.01)
-    (first,) = until(lambda: listening(sql, namespace))
+    (first,) = until(lambda: take(transport, wait=0.05) or listening(sql, namespace))
     sql.run("select pg_terminate_backend(:pid, 5000)", pid=first)
     until(lambda: not listening(sql, namespace))
-    until(lambda: take(transport, wait=0.01) or listening(sql, namespace))
+    until(lambda: take(transport, wait=0.05) or listening(sql, namespace))
     waiting = Waiting(transport)
     other.send([message("a")])
     waiting.end()

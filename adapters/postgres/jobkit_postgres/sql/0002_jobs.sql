@@ -1,6 +1,7 @@
 -- Every function runs as the schema's owner and with a pinned search path: a role that may execute it needs no right on any
 -- table. Planner settings are pinned too. The tables grow from nothing to millions of rows and back while clients keep
--- their cached plans, and a plan that was right for the empty table would read all of the full one.
+-- their cached plans, and a plan that was right for the empty table would read all of the full one. (jit too: a plan that can't
+-- do without what is switched off here seems so expensive that it would be compiled, for a third of a second.)
 
 -- [{"id", "queue", "delay": seconds, "body": base64}] -> how many. One that lives already is left as it is.
 create function send(messages jsonb) returns text
@@ -31,7 +32,7 @@ $$;
 -- -> {"jobs": [[queue, id, receives, body in hex]], "next": seconds until one falls due, told if none is}.
 create function receive(queues text[], most integer, lease double precision, loan bigint) returns text
 language plpgsql security definer set search_path from current
-set enable_seqscan = off set enable_bitmapscan = off set plan_cache_mode = force_generic_plan
+set jit = off set enable_seqscan = off set enable_bitmapscan = off set plan_cache_mode = force_generic_plan
 as $$
 declare
     -- A variable, since a scan of the index can't be bounded by clock_timestamp() itself.
@@ -81,15 +82,13 @@ end
 $$;
 
 -- Locks those of *loans*, [{"queue", "id", "token"}], whose lease lives -> their places and positions (from 0). Of two that
--- are the same, the first one counts. The token is all that is compared beside the key and the lease: any other condition on
--- the state would let the planner take an index that statistics believe to be empty.
+-- are the same, the first one counts. Jobs must be looked up by key alone: statistics may say that nothing is on loan, and
+-- then the planner would rather read all that is. So the lease is compared with what no index can be bounded by.
 create function lock_free(loans jsonb, out places tid[], out positions bigint[])
 language plpgsql security definer set search_path from current
-set enable_seqscan = off set enable_bitmapscan = off set enable_hashjoin = off set enable_mergejoin = off
+set jit = off set enable_seqscan = off set enable_bitmapscan = off set enable_hashjoin = off set enable_mergejoin = off
 set plan_cache_mode = force_generic_plan
 as $$
-declare
-    instant timestamptz := clock_timestamp();
 begin
     select array_agg(once.place), array_agg(once.position) into places, positions
     from (
@@ -100,7 +99,8 @@ begin
                 select l ->> 'queue' as queue, l ->> 'id' as id, (l ->> 'token')::bigint as token, n - 1 as position
                 from jsonb_array_elements(loans) with ordinality as given (l, n)
             ) as mine
-            join job on job.queue = mine.queue and job.id = mine.id and job.token = mine.token and job.due > instant
+            join job on job.queue = mine.queue and job.id = mine.id and job.token = mine.token
+            where job.due > clock_timestamp()
             for update of job skip locked
         ) as held
         group by held.place
@@ -111,7 +111,7 @@ $$;
 -- As lock_free; *busy* are the positions of loans that live, but which some other transaction holds for long.
 create function hold(loans jsonb, out places tid[], out positions bigint[], out busy bigint[])
 language plpgsql security definer set search_path from current set lock_timeout = '250ms'
-set enable_seqscan = off set enable_bitmapscan = off set enable_hashjoin = off set enable_mergejoin = off
+set jit = off set enable_seqscan = off set enable_bitmapscan = off set enable_hashjoin = off set enable_mergejoin = off
 as $$
 begin
     select f.places, f.positions into places, positions from lock_free(loans) as f;
@@ -139,7 +139,7 @@ $$;
 -- The positions of *loans*, except those already *locked*, whose lease lives on in a row that somebody else has locked.
 create function still_held(loans jsonb, locked bigint[]) returns bigint[]
 language plpgsql volatile security definer set search_path from current
-set enable_seqscan = off set enable_bitmapscan = off set enable_hashjoin = off set enable_mergejoin = off
+set jit = off set enable_seqscan = off set enable_bitmapscan = off set enable_hashjoin = off set enable_mergejoin = off
 as $$
 begin
     return coalesce((
@@ -163,7 +163,7 @@ $$;
 -- was changed. All others have lost their lease.
 create function settle(settlements jsonb) returns text
 language plpgsql security definer set search_path from current
-set enable_seqscan = off set enable_bitmapscan = off set enable_hashjoin = off set enable_mergejoin = off
+set jit = off set enable_seqscan = off set enable_bitmapscan = off set enable_hashjoin = off set enable_mergejoin = off
 set plan_cache_mode = force_generic_plan
 as $$
 declare
@@ -198,7 +198,8 @@ begin
     end if;
     if settlements @? '$[*].then' then
         select jsonb_agg(message) into more
-        from unnest(positions) as held (position), jsonb_array_elements(settlements -> position::integer -> 'then') as message;
+        from unnest(positions) as held (position),
+            jsonb_array_elements(settlements -> position::integer -> 'then') as message;
         perform send(coalesce(more, '[]'));
     end if;
     return json_build_object('yes', coalesce(positions, '{}'), 'busy', busy)::text;
@@ -208,7 +209,7 @@ $$;
 -- [{"queue", "id", "token"}]: each loan ends *lease* seconds from now instead -> as settle.
 create function extend(loans jsonb, lease double precision) returns text
 language plpgsql security definer set search_path from current
-set enable_seqscan = off set enable_bitmapscan = off set plan_cache_mode = force_generic_plan
+set jit = off set enable_seqscan = off set enable_bitmapscan = off set plan_cache_mode = force_generic_plan
 as $$
 declare
     places tid[];
@@ -224,7 +225,7 @@ $$;
 -- -> [[queue, ready, delayed, leased, seconds since the oldest ready one became so or null]]; of all that hold messages if
 -- none is named. Counted one by one, so it is exact, and takes about a tenth of a second for a million.
 create function depth(queues text[]) returns text
-language plpgsql stable security definer set search_path from current set plan_cache_mode = force_custom_plan
+language plpgsql stable security definer set search_path from current set jit = off set plan_cache_mode = force_custom_plan
 as $$
 declare
     instant timestamptz := clock_timestamp();
@@ -249,7 +250,8 @@ $$;
 -- Removes up to *most* messages of *asked* that are not on loan -> how many. Called again until fewer than *most* are found,
 -- so that no single statement runs long.
 create function purge(asked text, most integer) returns text
-language plpgsql security definer set search_path from current set enable_seqscan = off
+language plpgsql security definer set search_path from current
+set jit = off set enable_seqscan = off set enable_bitmapscan = off set enable_sort = off
 as $$
 declare
     instant timestamptz := clock_timestamp();

@@ -2,7 +2,7 @@
 -- -> [[position from 0, new version or null]] of the writes that happened; the others' conditions did not hold.
 create function put(writes jsonb) returns text
 language plpgsql security definer set search_path from current
-set enable_seqscan = off set enable_bitmapscan = off set plan_cache_mode = force_generic_plan
+set jit = off set enable_seqscan = off set enable_bitmapscan = off set plan_cache_mode = force_generic_plan
 as $$
 declare
     w record;
@@ -50,7 +50,7 @@ $$;
 
 -- Deletes one record, if the condition holds -> whether it did.
 create function forget(in_collection text, called text, expected text, absent boolean) returns boolean
-language plpgsql security definer set search_path from current set enable_seqscan = off
+language plpgsql security definer set search_path from current set jit = off set enable_seqscan = off
 as $$
 begin
     delete from record where collection = in_collection and name = called and expires <= clock_timestamp();
@@ -65,7 +65,7 @@ $$;
 -- [[collection, name]] -> those that are there; positions count from 0, values are hex.
 create function records_at(keys jsonb) returns table (place integer, version text, value text)
 language plpgsql stable security definer set search_path from current
-set enable_seqscan = off set enable_bitmapscan = off set enable_hashjoin = off set enable_mergejoin = off
+set jit = off set enable_seqscan = off set enable_bitmapscan = off set enable_hashjoin = off set enable_mergejoin = off
 set plan_cache_mode = force_generic_plan
 as $$
 begin
@@ -80,7 +80,8 @@ $$;
 create function scan(in_collection text, start text, most integer, backwards boolean)
 returns table (name text, version text, value text)
 language plpgsql stable security definer set search_path from current
-set enable_seqscan = off set enable_bitmapscan = off set plan_cache_mode = force_generic_plan
+set jit = off set enable_seqscan = off set enable_bitmapscan = off set enable_sort = off
+set plan_cache_mode = force_generic_plan
 as $$
 begin
     if not backwards then
@@ -101,7 +102,8 @@ $$;
 
 -- How many records stand in a collection, counted up to *most*.
 create function count_records(in_collection text, most integer) returns text
-language sql volatile security definer set search_path from current set enable_seqscan = off
+language sql volatile security definer set search_path from current
+set jit = off set enable_seqscan = off set enable_bitmapscan = off
 as $$
     select count(*)::text from (
         select from record
@@ -112,7 +114,8 @@ $$;
 -- Removes up to *most* expired records -> how many. Whoever writes n records removes up to 2n dead ones, so that they can't
 -- pile up and no task of its own is needed; never within an application's transaction, whose locks may last.
 create function sweep(most integer) returns text
-language plpgsql security definer set search_path from current set enable_seqscan = off set enable_bitmapscan = off
+language plpgsql security definer set search_path from current
+set jit = off set enable_seqscan = off set enable_bitmapscan = off set enable_sort = off
 as $$
 declare
     gone integer;
