@@ -34,10 +34,11 @@ class Shop:
     folder: Path
     jobs: JobKit
     processes: list[subprocess.Popen[bytes]] = attrs.field(factory=list)
+    environment_url: str | None = None
 
     @property
     def environment(self) -> dict[str, str]:
-        return {**os.environ, "JOBKIT_URL": self.url, "EFFECTS": str(self.folder / "effects")}
+        return {**os.environ, "JOBKIT_URL": self.environment_url or self.url, "EFFECTS": str(self.folder / "effects")}
 
     def start(self, *options: str) -> subprocess.Popen[bytes]:
         """A worker in a process group of its own."""
