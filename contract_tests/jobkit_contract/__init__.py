@@ -1,7 +1,5 @@
 """
 The contract that every jobkit transport and store keeps, as a test suite.
-
-This module stays light on purpose: child processes with a forged wall clock import it before anything else.
 """
 
 SUITE_VERSION = "0.1.0"

@@ -1,8 +1,7 @@
 """
 The other side of a child process: reads what to run from standard input, runs it, and talks in lines of JSON.
 
-Started by `jobkit_contract.processes`. Only the standard library is imported until the wall clock has been set wrong, if
-that was asked for.
+Started by `jobkit_contract.processes`.
 """
 
 from __future__ import annotations
@@ -13,6 +12,8 @@ from importlib import import_module
 from typing import Any
 
 from jobkit_contract import wall
+from jobkit_contract.bench import Bench
+from jobkit_contract.place import Place
 
 
 class Talk:
@@ -37,13 +38,13 @@ class Talk:
 def main() -> None:
     talk = Talk()
     order = talk.hear()
+    place = Place.from_json(order["place"])
+    for url in place.urls:
+        place.adapter_of(url)  # so that its modules are there to be deceived
     if order["wrong_clock"]:
         wall.install()
-    from jobkit_contract.bench import Bench
-    from jobkit_contract.place import Place
-
     module, _, name = order["script"].partition(":")
-    bench = Bench(Place.from_json(order["place"]), seed=order["seed"])
+    bench = Bench(place, seed=order["seed"])
     try:
         getattr(import_module(module), name)(bench, talk, **order["arguments"])
     finally:

@@ -68,6 +68,26 @@ def a_scan_starts_beyond_any_text(bench: Bench) -> None:
     expect_equal(store.scan("empty", limit=10), [], "a scan of an empty collection")
 
 
+@CONTRACT.check("STO-4", plane=Plane.STORE)
+def a_page_starts_at_its_name_whatever_changed_before_it(bench: Bench) -> None:
+    """Records that come and go between two pages shift nothing, in either direction."""
+    for reverse in (False, True):
+        store, writer = bench.store(), bench.store()
+        keys = [Key("things", f"{number:02}") for number in range(0, 40, 2)]
+        put(writer, *(Write(key, b"") for key in keys))
+        names = sorted((key.name for key in keys), reverse=reverse)
+        page = [name for name, _ in store.scan("things", limit=6, reverse=reverse)]
+        expect_equal(page, names[:6], "the first page")
+        put(writer, *(Write(Key("things", name), None) for name in names[:4]))
+        page = [name for name, _ in store.scan("things", after=page[-1], limit=6, reverse=reverse)]
+        expect_equal(page, names[6:12], "the page after four records that went")
+        put(writer, *(Write(Key("things", f"{int(name):02}x"), b"") for name in names[2:10]))
+        page = [name for name, _ in store.scan("things", after=page[-1], limit=6, reverse=reverse)]
+        expect_equal(page, names[12:18], "the page after eight records that came")
+        put(writer, *(Write(Key("things", name), None) for name in names))
+        put(writer, *(Write(Key("things", f"{int(name):02}x"), None) for name in names))
+
+
 @CONTRACT.check("STO-4", plane=Plane.STORE, limit=60)
 def a_record_that_stands_is_never_left_out(bench: Bench) -> None:
     """While others come, change and go, paging shows every record that stands throughout, once, and in order."""
@@ -78,10 +98,10 @@ def a_record_that_stands_is_never_left_out(bench: Bench) -> None:
 
     def disturb() -> None:
         while not over.is_set():
-            odd = Key("things", f"{bench.random.randrange(1, 100, 2):03}")
+            comes, goes = (Key("things", f"{number:03}") for number in bench.random.sample(range(1, 100, 2), 2))
             even = Key("things", bench.random.choice(standing))
-            put(writer, Write(odd, b"comes"), Write(even, b"changes"))
-            put(writer, Write(odd, None))
+            put(writer, Write(comes, b"comes"), Write(even, b"changes"), Write(goes, None))
+            bench.sleep(0.0005)
 
     future = bench.start(disturb)
     try:
@@ -149,6 +169,9 @@ def collections_are_separate(bench: Bench) -> None:
         expect_equal(neighbour.scan(each, limit=10), [], "what another namespace holds")
     put(store, Write(Key("a", "name"), None))
     expect_equal(value(store, Key("a_", "name")), b"a_", "a record beside one that was deleted")
+    put(store, Write(Key("a", "bc"), b"1"), Write(Key("ab", "c"), b"2"))
+    seen = [value(store, key) for key in (Key("a", "bc"), Key("ab", "c"), Key("abc", "c"))]
+    expect_equal(seen, [b"1", b"2", None], "records whose collection and name make one text")
 
 
 @CONTRACT.check("STO-5", plane=Plane.STORE)
