@@ -45,7 +45,8 @@ def crew(places: Places, *, mail: str, payments: str, processes: int, concurrenc
         mail, payments: The addresses of the services.
     """
     command = [sys.executable, "-m", "jobkit", "worker", "examples.orders.app:jobs"]
-    command += [f"--processes={processes}", f"--concurrency={concurrency}"]
+    # The lease is shorter than usual: what a crashed worker held comes back before anybody watching loses patience.
+    command += [f"--processes={processes}", f"--concurrency={concurrency}", "--lease=20"]
     command += [f"--queue={queue}" for queue in QUEUES]
     environment = {outside.MAIL: mail, outside.PAYMENTS: payments, outside.INVOICES: str(places.invoices)}
     with places.log.open("wb") as log:
