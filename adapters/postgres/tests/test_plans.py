@@ -82,6 +82,7 @@ def test_no_call_reads_the_whole_table_even_with_plans_made_when_it_was_empty(
     explained(with_rows)
     _, plans = explained(call, **values)
     assert "Query Text" in plans
+    assert "JIT:" not in plans
     assert "Seq Scan on job" not in plans
     assert "Seq Scan on record" not in plans
     rows = [int(actual) for actual in re.findall(r"Scan .*actual rows=(\d+)", plans)]

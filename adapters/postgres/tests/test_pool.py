@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import multiprocessing
-import os
 import threading
 from collections.abc import Callable
 from contextlib import closing
@@ -57,8 +56,13 @@ def test_a_pool_that_stays_busy_is_unavailable_in_time(url: Url) -> None:
         holder.join(20)
 
 
+def backend(transport: PostgresTransport) -> int:
+    return int(transport._pool.run("select pg_backend_pid()")[0][0])
+
+
 def send_in_child(transport: PostgresTransport, name: str, answers: Any) -> None:
-    answers.put([transport.send([Message(id=name, queue="q", body=b"x")])[0].answer.value, os.getpid()])
+    word = transport.send([Message(id=name, queue="q", body=b"x")])[0].answer.value
+    answers.put((word, backend(transport)))
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
@@ -76,6 +80,7 @@ def test_a_forked_child_opens_its_own_connections(transport: PostgresTransport, 
     for process in processes:
         process.join(30)
     assert [word for word, _ in found] == ["yes"] * 3
+    assert len({backend(transport), *(pid for _, pid in found)}) == 4
     assert transport.depth(["q"])[0].ready == 24
     assert transport.send([message("after")])[0].answer is Answer.YES
 

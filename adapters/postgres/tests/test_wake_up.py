@@ -98,12 +98,14 @@ def test_a_listener_that_was_killed_is_replaced(
 
 
 def test_what_nobody_rings_for_is_found_within_the_declared_latency(
-    transport: PostgresTransport, namespace: str, sql: Any, message: Make, take: Take
+    transport: PostgresTransport, sql: Any, message: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Such as what an application's own transaction sends."""
-    take(transport, wait=1.0)
+    """Such as what an application's own transaction sends; also after a long idleness, and with nobody listening."""
+    looked = threading.Event()
+    monkeypatch.setattr(transport._listener, "start", looked.set)
+    transport._pace._active[frozenset(["q"])] = time.monotonic() - 3600
     waiting = Waiting(transport)
-    until(lambda: listening(sql, namespace))
+    assert looked.wait(20)
     (statement,) = transport.statements([message("a")], [], [])
     sql.run(f"{statement.before}:json{statement.after}", json=statement.parameter)
     sent = time.monotonic()

@@ -1,7 +1,7 @@
 -- Every function runs as the schema's owner and with a pinned search path: a role that may execute it needs no right on any
 -- table. Planner settings are pinned too. The tables grow from nothing to millions of rows and back while clients keep
--- their cached plans, and a plan that was right for the empty table would read all of the full one. (jit too: a plan that can't
--- do without what is switched off here seems so expensive that it would be compiled, for a third of a second.)
+-- their cached plans, and a plan that was right for the empty table would read all of the full one. (jit too: a plan that
+-- can't do without what is switched off here seems so expensive that it would be compiled, for a third of a second.)
 
 -- [{"id", "queue", "delay": seconds, "body": base64}] -> how many. One that lives already is left as it is.
 create function send(messages jsonb) returns text
