@@ -205,6 +205,7 @@ class JobKit(Handlers):
         handler.join(self)
 
     def _known_queues(self) -> list[str]:
+        self.load()
         named = {handler.options.queue for handler in self.handlers()}
         for worker in self.workers():
             named.update(worker.queues)

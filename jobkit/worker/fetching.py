@@ -91,7 +91,6 @@ class Fetcher:
 
     def _receive(self, limit: int) -> list[Delivery]:
         settings, order = self._workshop.settings, self._next_order()
-        # With work in hand this is only a look: slots get free meanwhile, and then more is wanted.
         wait = BURST_WAIT if settings.burst else WAIT
         return self._workshop.backend.transport.receive(
             order, limit=limit, wait=wait, lease=settings.lease, stop=self._workshop.stopping
