@@ -50,13 +50,22 @@ def test_of_many_that_expect_nothing_there_one_succeeds(store: PostgresStore) ->
         assert sorted(answer.value for answer in answers) == ["lost"] * 5 + ["yes"]
 
 
+def expire(store: PostgresStore, key: Key) -> None:
+    """Leaves an expired record. Not one that is expired at once: the put itself would sweep it away."""
+    store.put([Write(key, b"old", ttl=0.05)])
+    while store.get([key]) != [None]:
+        pass
+
+
+def test_an_expired_record_counts_as_none(store: PostgresStore) -> None:
+    expire(store, A)
+    assert put(store, Write(A, b"new", Expect.ABSENT)) is Answer.YES
+
+
 def test_of_many_that_replace_an_expired_record_one_succeeds(store: PostgresStore) -> None:
     for turn in range(20):
         key = Key("c", f"k{turn}")
-        # Not at once: the put itself would sweep it away.
-        store.put([Write(key, b"old", ttl=0.05)])
-        while store.get([key]) != [None]:
-            pass
+        expire(store, key)
         answers = at_once(6, partial(put_number_from_one, store, key, Expect.ABSENT))
         assert sorted(answer.value for answer in answers) == ["lost"] * 5 + ["yes"]
 

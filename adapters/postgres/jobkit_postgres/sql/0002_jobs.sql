@@ -83,11 +83,10 @@ $$;
 
 -- Locks those of *loans*, [{"queue", "id", "token"}], whose lease lives -> their places and positions (from 0). Of two that
 -- are the same, the first one counts. Jobs must be looked up by key alone: statistics may say that nothing is on loan, and
--- then the planner would rather read all that is. So the lease is compared with what no index can be bounded by.
+-- then the planner would rather read all that is. So the lease is compared with what no index can be bounded by. (This one
+-- and the next two run with their caller's planner settings.)
 create function lock_free(loans jsonb, out places tid[], out positions bigint[])
 language plpgsql security definer set search_path from current
-set jit = off set enable_seqscan = off set enable_bitmapscan = off set enable_hashjoin = off set enable_mergejoin = off
-set plan_cache_mode = force_generic_plan
 as $$
 begin
     select array_agg(once.place), array_agg(once.position) into places, positions
@@ -111,7 +110,6 @@ $$;
 -- As lock_free; *busy* are the positions of loans that live, but which some other transaction holds for long.
 create function hold(loans jsonb, out places tid[], out positions bigint[], out busy bigint[])
 language plpgsql security definer set search_path from current set lock_timeout = '250ms'
-set jit = off set enable_seqscan = off set enable_bitmapscan = off set enable_hashjoin = off set enable_mergejoin = off
 as $$
 begin
     select f.places, f.positions into places, positions from lock_free(loans) as f;
@@ -139,7 +137,6 @@ $$;
 -- The positions of *loans*, except those already *locked*, whose lease lives on in a row that somebody else has locked.
 create function still_held(loans jsonb, locked bigint[]) returns bigint[]
 language plpgsql volatile security definer set search_path from current
-set jit = off set enable_seqscan = off set enable_bitmapscan = off set enable_hashjoin = off set enable_mergejoin = off
 as $$
 begin
     return coalesce((
@@ -209,7 +206,8 @@ $$;
 -- [{"queue", "id", "token"}]: each loan ends *lease* seconds from now instead -> as settle.
 create function extend(loans jsonb, lease double precision) returns text
 language plpgsql security definer set search_path from current
-set jit = off set enable_seqscan = off set enable_bitmapscan = off set plan_cache_mode = force_generic_plan
+set jit = off set enable_seqscan = off set enable_bitmapscan = off set enable_hashjoin = off set enable_mergejoin = off
+set plan_cache_mode = force_generic_plan
 as $$
 declare
     places tid[];
