@@ -9,16 +9,16 @@ from __future__ import annotations
 
 import random
 import traceback
-from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 import attrs
 
-from jobkit import codec, records, tracking
+from jobkit import codec, failures, records, tracking
+from jobkit.durations import seconds
 from jobkit.envelope import Envelope, Failure, successor
 from jobkit.outcome import Discarded, Expired, Failed, HandedBack, Outcome, Snoozed, Success, UnknownType, class_names
 from jobkit.records import JobRecord, Stored
-from jobkit.retry import FailedAttempt, Policy
+from jobkit.retry import DEFAULT_POLICY, FailedAttempt, Policy
 from jobkit.store import Expect, Write
 from jobkit.transport import Again, Delivery, Done, Message, Settlement, TransportCapabilities
 
@@ -27,9 +27,6 @@ PARK_BEYOND = 900.0
 
 UNKNOWN_DELAY = 15.0
 """How long a job of an unknown type rests before a worker looks at it again: a deploy may be under way."""
-
-KEPT_FAILURES = 10
-TRACEBACK_CHARACTERS = 4000
 
 
 @attrs.frozen(kw_only=True)
@@ -101,22 +98,27 @@ def plain_success(delivery: Delivery) -> Decision:
     return Decision(label="done", settlement=Done(delivery))
 
 
-def void(stored: Stored | None, envelope: Envelope, delivery: Delivery, now: datetime) -> Decision:
+def void(
+    stored: Stored | None, envelope: Envelope, delivery: Delivery, now: datetime, capabilities: TransportCapabilities
+) -> Decision:
     """For a copy that must not run: settle it, and repeat what a crash may have cut off after its record was written."""
     if stored is None:
         return Decision(label="void", settlement=Done(delivery))
     record = stored.record
-    after: tuple[Write, ...] = ()
-    if record.state == "dead":
-        after = (records.dead_entry(envelope.id, record),)
-    elif record.state in ("parked", "custody") and record.entry:
-        after = (records.due_entry(envelope.id, record.entry),)
-    elif record.outcome == "done" and record.generation == envelope.generation:
+    if record.outcome == "done" and record.generation == envelope.generation:
         result = None if record.result is None else record.result.encode()
-        following = successor(envelope, result, now)
-        then = () if following is None else (following[0].message(codec.encode(following[0]), following[1]),)
-        return Decision(label="void", settlement=Done(delivery, then))
-    return Decision(label="void", after=after, settlement=Done(delivery))
+        before, then = _follow(envelope, result, now, capabilities)
+        return Decision(label="void", before=before, settlement=Done(delivery, then))
+    return Decision(label="void", after=_entry(envelope.id, record), settlement=Done(delivery))
+
+
+def _entry(job_id: str, record: JobRecord) -> tuple[Write, ...]:
+    """The index entry that *record* names."""
+    if record.state == "dead":
+        return (records.dead_entry(job_id, record),)
+    if record.state in ("parked", "custody") and record.entry:
+        return (records.due_entry(job_id, record.entry),)
+    return ()
 
 
 def put_back(envelope: Envelope, stored: Stored | None, delivery: Delivery, delay: float) -> Decision:
@@ -128,52 +130,47 @@ def put_back(envelope: Envelope, stored: Stored | None, delivery: Delivery, dela
     return Decision(label="handed_back", settlement=Again(delivery, message))
 
 
-def undecodable(delivery: Delivery, error: Exception, worker: str, now: datetime) -> Decision:
-    """A body that nobody can read becomes a dead letter with its raw bytes."""
-    message = delivery.message
-    failure = Failure(at=now, attempt=1, error="jobkit.codec.Undecodable", message=str(error)[:1000], worker=worker)
-    record = JobRecord(
-        state="dead",
-        generation=0,
-        queue=message.queue,
-        failures=(failure,),
-        reason=str(error)[:300],
-        ended_at=now,
-        worker=worker,
-        entry=records.instant_name(now, message.id),
-    )
-    return Decision(
-        label="dead",
-        record=records.write(message.id, record, message.body, expect=Expect.ABSENT),
-        after=(records.dead_entry(message.id, record),),
-        settlement=Done(delivery),
-        reason=str(error),
-    )
-
-
 def failed(error: BaseException, *, after: float | None = None, final: bool = False) -> Failed:
-    """The outcome of a run that raised *error*; its traceback is cut in the middle, where it says the least."""
+    """The outcome of a run that raised *error*; its texts are cut in the middle, where they say the least."""
     text = "".join(traceback.format_exception(error))
-    return Failed(class_names(type(error)), str(error)[:2000], _cut(text), after, final)
-
-
-def _cut(text: str) -> str:
-    if len(text) <= TRACEBACK_CHARACTERS:
-        return text
-    half = TRACEBACK_CHARACTERS // 2
-    return f"{text[:half]}\n... {len(text) - 2 * half} characters left out ...\n{text[-half:]}"
+    try:
+        message = str(error)
+    except Exception:  # noqa: BLE001 - an error that cannot say what it is, is still an error
+        message = "its __str__ failed"
+    return Failed(
+        class_names(type(error)),
+        failures.fit(message, failures.MESSAGE),
+        failures.fit(text, failures.TRACEBACK),
+        after,
+        final,
+    )
 
 
 def _succeed(case: Case, result: bytes | None) -> Decision:
-    following = successor(case.envelope, result, case.now)
+    if case.delivery is None:
+        before, then = _follow(case.envelope, result, case.now, None)
+    else:
+        before, then = _follow(case.envelope, result, case.now, case.capabilities)
+    return _end(case, "done", "", result, then=then, before=before)
+
+
+def _follow(
+    envelope: Envelope, result: bytes | None, now: datetime, capabilities: TransportCapabilities | None
+) -> tuple[tuple[Write, ...], tuple[Message, ...]]:
+    """
+    How the rest of the chain goes on: what is to be written before the end, and what the broker sends with it.
+
+    Where the broker cannot send it with the end of this job (None: it does not hold this job), the store takes it first,
+    under an id that makes repeats void.
+    """
+    following = successor(envelope, result, now)
     if following is None:
-        return _end(case, "done", "", result)
-    envelope, delay = following
-    body = codec.encode(envelope)
-    if case.delivery is not None and delay <= _longest_delay(case) and len(body) <= case.capabilities.max_body:
-        return _end(case, "done", "", result, then=(envelope.message(body, delay),))
-    # The broker cannot send it with the end of this job, so the store takes it first, under an id that makes repeats void.
-    return _end(case, "done", "", result, before=park_new(envelope, case.now + timedelta(seconds=delay)))
+        return (), ()
+    job, delay = following
+    body = codec.encode(job)
+    if capabilities is not None and delay <= _longest_delay(capabilities) and len(body) <= capabilities.max_body:
+        return (), (job.message(body, delay),)
+    return park_new(job, now + timedelta(seconds=delay)), ()
 
 
 def _end(
@@ -199,7 +196,7 @@ def _ended(case: Case, how: str, reason: str, result: bytes | None) -> Write | N
     record = case.stored.record.replace(
         state="ended",
         outcome=how,
-        reason=reason[:300],
+        reason=_short(reason),
         ended_at=case.now,
         lease_until=None,
         due=None,
@@ -212,12 +209,13 @@ def _ended(case: Case, how: str, reason: str, result: bytes | None) -> Write | N
 def _fail(case: Case, outcome: Failed) -> Decision:
     attempt = tracking.spent(case.envelope, case.stored) + 1
     envelope = case.envelope.replace(
-        spent=attempt, failures=_with_failure(_failures(case), _failure(case, outcome, attempt))
+        spent=attempt,
+        failures=failures.with_failure(_failures(case), _failure(case, outcome, attempt)),
+        unknown_since=None,  # its type is known by now
     )
     delay = None if outcome.final else _retry_delay(case, outcome, attempt)
-    if delay is None:
-        return _bury(case, envelope, f"{outcome.kinds[0]}: {outcome.message}")
-    return _again(case, envelope, delay, "retried", f"{outcome.kinds[0]}: {outcome.message}")
+    reason = f"{outcome.kinds[0]}: {outcome.message}"
+    return _bury(case, envelope, reason) if delay is None else _again(case, envelope, delay, "retried", reason)
 
 
 def _failure(case: Case, outcome: Failed, attempt: int) -> Failure:
@@ -234,13 +232,7 @@ def _failure(case: Case, outcome: Failed, attempt: int) -> Failure:
 def _failures(case: Case) -> tuple[Failure, ...]:
     """The record knows those of a decision whose last step a crash cut off; the body may not."""
     recorded = () if case.stored is None else case.stored.record.failures
-    return max(case.envelope.failures, recorded, key=len)
-
-
-def _with_failure(failures: Sequence[Failure], failure: Failure) -> tuple[Failure, ...]:
-    """The first one, which tells most, and the latest: what is carried must stay bounded."""
-    every = (*failures, failure)
-    return every if len(every) <= KEPT_FAILURES else (every[0], *every[-(KEPT_FAILURES - 1) :])
+    return max(recorded, case.envelope.failures, key=lambda known: known[-1].attempt if known else 0)
 
 
 def _retry_delay(case: Case, outcome: Failed, attempt: int) -> float | None:
@@ -252,8 +244,17 @@ def _retry_delay(case: Case, outcome: Failed, attempt: int) -> float | None:
         now=case.now,
         random=random.Random(f"{case.envelope.id}:{attempt}"),
     )
-    delay = case.policy.next_delay(seen)
+    delay = _ask(case.policy, seen)
     return delay if delay is None or outcome.after is None else outcome.after
+
+
+def _ask(policy: Policy, seen: FailedAttempt) -> float | None:
+    """What the policy says. One that fails itself, or says what is no delay, must not keep the job from being settled."""
+    try:
+        delay = policy.next_delay(seen)
+        return None if delay is None else seconds(delay, "next_delay()")
+    except Exception:  # noqa: BLE001 - a user's code
+        return DEFAULT_POLICY.next_delay(seen)
 
 
 def _bury(case: Case, envelope: Envelope, reason: str) -> Decision:
@@ -262,16 +263,14 @@ def _bury(case: Case, envelope: Envelope, reason: str) -> Decision:
         envelope,
         "dead",
         track=case.track or (case.stored is not None and case.stored.record.track),
-        reason=reason[:300],
+        reason=_short(reason),
         ended_at=case.now,
         worker=case.worker,
         entry=records.instant_name(case.now, envelope.id),
     )
-    body = _body(case, case.envelope)
-    expect = Expect.ABSENT if case.stored is None else case.stored.version
     return Decision(
         label="dead",
-        record=records.write(envelope.id, record, body, expect=expect),
+        record=records.write(envelope.id, record, _body(case, case.envelope), expect=expected(case.stored)),
         after=(records.dead_entry(envelope.id, record),),
         settlement=None if case.delivery is None else Done(case.delivery),
         reason=reason,
@@ -288,18 +287,27 @@ def _unknown_type(case: Case) -> Decision:
 
 
 def _again(case: Case, envelope: Envelope, delay: float, label: str, reason: str) -> Decision:
-    """Later: through the broker where one atomic step does it, else through the store."""
-    if case.delivery is None or delay > _longest_delay(case) or (delay > 0 and not case.capabilities.atomic_again):
+    """
+    Later: through the broker where one atomic step does it, else through the store.
+
+    A copy that is put back unchanged is no second one to a broker that can give a message back, so it may always be.
+    """
+    changed = delay > 0 or envelope is not case.envelope
+    if (
+        case.delivery is None
+        or delay > _longest_delay(case.capabilities)
+        or (changed and not case.capabilities.atomic_again)
+    ):
         return _park(case, envelope, delay, label, reason)
     envelope = envelope.replace(tracked=envelope.tracked or case.stored is not None)
     old = case.delivery.message
     message = Message(id=old.id, queue=old.queue, body=_body(case, envelope), delay=delay)
     record = None
     if case.stored is not None:
-        changed = case.stored.record.replace(
+        sent = case.stored.record.replace(
             state="sent", spent=envelope.spent, failures=envelope.failures, lease_until=None, worker=""
         )
-        record = records.write(envelope.id, changed, expect=case.stored.version, ttl=records.SENT_TTL)
+        record = records.write(envelope.id, sent, expect=case.stored.version, ttl=records.SENT_TTL)
     return Decision(label=label, record=record, settlement=Again(case.delivery, message), reason=reason)
 
 
@@ -314,10 +322,9 @@ def _park(case: Case, envelope: Envelope, delay: float, label: str, reason: str)
         due=due,
         entry=records.instant_name(due, envelope.id),
     )
-    expect = Expect.ABSENT if case.stored is None else case.stored.version
     return Decision(
         label=label,
-        record=records.write(envelope.id, record, _body(case, envelope), expect=expect),
+        record=records.write(envelope.id, record, _body(case, envelope), expect=expected(case.stored)),
         after=(records.due_entry(envelope.id, record.entry),),
         settlement=None if case.delivery is None else Done(case.delivery),
         reason=reason,
@@ -336,11 +343,27 @@ def park_new(envelope: Envelope, due: datetime, *, track: bool = False) -> tuple
 
 
 def _body(case: Case, envelope: Envelope) -> bytes:
-    original = None if case.delivery is None else case.delivery.message.body
+    original = _original(case)
     if original is not None and envelope is case.envelope:
         return original
     return codec.encode(envelope, original)
 
 
-def _longest_delay(case: Case) -> float:
-    return min(case.capabilities.max_delay, PARK_BEYOND)
+def _original(case: Case) -> bytes | None:
+    """The bytes that the envelope was read from; in custody the store has them."""
+    if case.delivery is not None:
+        return case.delivery.message.body
+    return None if case.stored is None else case.stored.body
+
+
+def expected(stored: Stored | None) -> str | Expect:
+    """What the write that decides requires: that nobody has written since."""
+    return Expect.ABSENT if stored is None else stored.version
+
+
+def _short(reason: str) -> str:
+    return failures.fit(reason, failures.SHORT)
+
+
+def _longest_delay(capabilities: TransportCapabilities) -> float:
+    return min(capabilities.max_delay, PARK_BEYOND)

@@ -164,6 +164,14 @@ class Envelope(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         return msgspec.structs.replace(self, **changes)
 
 
+def identity(message_id: str) -> tuple[str, int]:
+    """The job and the generation that a broker's message id names; see `Envelope.message_id`."""
+    job_id, _, generation = message_id.partition(".")
+    if generation.isdecimal() and generation.isascii() and len(generation) < 10:
+        return job_id, int(generation)
+    return message_id, 0
+
+
 def successor(envelope: Envelope, result: bytes | None, now: datetime) -> tuple[Envelope, float] | None:
     """The job that follows a success of *envelope*, and its delay; None at the end of the chain. *result* is JSON."""
     if not envelope.successors:

@@ -207,6 +207,7 @@ def put(store: Store, writes: Sequence[Write], attempts: int = 5) -> list[Writte
         Unavailable: The store was not reached. What was written before is found again by its nonce when this is repeated.
     """
     answers = list(store.put(writes)) if writes else []
+    _recognise(store, writes, answers)
     for _ in range(attempts):
         open_ = [index for index, written in enumerate(answers) if written.answer is Answer.UNKNOWN]
         if not open_:
@@ -219,6 +220,17 @@ def put(store: Store, writes: Sequence[Write], attempts: int = 5) -> list[Writte
     if any(written.answer is Answer.UNKNOWN for written in answers):
         raise Uncertain(f"{store.capabilities.name}: the replies to {len(writes)} writes were lost, again and again")
     return answers
+
+
+def _recognise(store: Store, writes: Sequence[Write], answers: list[Written]) -> None:
+    """A compare that was lost against the very same value was won by an earlier try, whose reply was lost."""
+    lost = [
+        index for index, written in enumerate(answers) if written.answer is Answer.LOST and writes[index].value is not None
+    ]
+    found = store.get([writes[index].key for index in lost]) if lost else []
+    for index, record in zip(lost, found, strict=True):
+        if record is not None and record.value == writes[index].value:
+            answers[index] = Written(Answer.YES, record.version)
 
 
 def _ask(store: Store, writes: Sequence[Write]) -> list[Written]:

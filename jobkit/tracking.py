@@ -38,8 +38,11 @@ def judge(stored: Stored | None, envelope: Envelope, now: datetime) -> Verdict:
     if stored is None:
         return Verdict.RUN
     record = stored.record
-    if record.generation > envelope.generation or record.state in ("dead", "ended", "custody"):
+    if record.generation > envelope.generation or record.state in ("dead", "ended"):
         return Verdict.OVER
+    if record.state == "custody":
+        # The one who sends what is left of a lapsed custody changes the record only once the broker has confirmed.
+        return Verdict.CRASHED if lapsed(record, now) else Verdict.OVER
     if record.state == "running":
         return Verdict.CRASHED if lapsed(record, now) else Verdict.BUSY
     return Verdict.RUN

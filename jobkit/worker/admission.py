@@ -8,10 +8,10 @@ from typing import Any
 
 import attrs
 
-from jobkit import codec, decision, records, tracking
+from jobkit import burial, codec, decision, records, tracking
 from jobkit.codec import Undecodable
 from jobkit.decision import Decision
-from jobkit.envelope import NO_ARGS, Envelope
+from jobkit.envelope import Envelope
 from jobkit.errors import Unavailable, WorkerCrashed
 from jobkit.handlers import Handler
 from jobkit.outcome import Expired, Failed, UnknownType, class_names
@@ -42,20 +42,26 @@ class Admission:
             Unavailable: The store was not reached; the same call can be repeated.
         """
         admitted = Admitted([], [])
-        decoded = [(delivery, _decode(delivery)) for delivery in deliveries]
+        decoded = [(delivery, *self._decode(delivery)) for delivery in deliveries]
         found = self._look_up(decoded)
-        for delivery, envelope in decoded:
-            if isinstance(envelope, Undecodable):
-                admitted.decided.append(self._raw(delivery, envelope))
-            else:
+        for delivery, envelope, error in decoded:
+            if error is None:
                 self._sort(admitted, delivery, envelope, found.get(envelope.id))
+            else:
+                self._bury_raw(admitted, delivery, envelope, error, found.get(envelope.id))
         return admitted
 
-    def _look_up(self, decoded: Sequence[tuple[Delivery, Envelope | Undecodable]]) -> dict[str, Stored | None]:
+    def _decode(self, delivery: Delivery) -> tuple[Envelope, Undecodable | None]:
+        try:
+            return codec.decode(delivery.message.body), None
+        except Undecodable as error:
+            return burial.unreadable(delivery, self._workshop.backend.now()), error
+
+    def _look_up(self, decoded: Sequence[tuple[Delivery, Envelope, Undecodable | None]]) -> dict[str, Stored | None]:
         ids = [
             envelope.id
-            for delivery, envelope in decoded
-            if isinstance(envelope, Envelope) and tracking.needs_lookup(envelope, delivery.receives)
+            for delivery, envelope, error in decoded
+            if error is not None or tracking.needs_lookup(envelope, delivery.receives)
         ]
         return dict(zip(ids, records.read(self._workshop.backend.store, ids), strict=True))
 
@@ -88,7 +94,7 @@ class Admission:
     ) -> Decision | None:
         envelope = run.envelope
         if verdict is Verdict.OVER and now is not None:
-            return decision.void(stored, envelope, delivery, now)
+            return decision.void(stored, envelope, delivery, now, self._workshop.backend.transport.capabilities)
         if verdict is Verdict.CRASHED and stored is not None:
             return decision.decide(self._case(run), _crash(stored.record.worker))
         if envelope.expires_at is not None and now is not None and envelope.expires_at <= now:
@@ -113,21 +119,21 @@ class Admission:
             lease_until=delivery.lease_until,
         )
 
-    def _raw(self, delivery: Delivery, error: Undecodable) -> tuple[Run, Decision]:
-        message, workshop = delivery.message, self._workshop
-        log.error("message %s on %s: %s", message.id, message.queue, error)
-        envelope = Envelope(
-            v=0, id=message.id, type="", queue=message.queue, args=NO_ARGS, enqueued_at=workshop.backend.now()
-        )
-        run = self._run(delivery, envelope, None, None)
-        return run, decision.undecodable(delivery, error, workshop.id, workshop.backend.now())
-
-
-def _decode(delivery: Delivery) -> Envelope | Undecodable:
-    try:
-        return codec.decode(delivery.message.body)
-    except Undecodable as error:
-        return error
+    def _bury_raw(
+        self, admitted: Admitted, delivery: Delivery, envelope: Envelope, error: Undecodable, stored: Stored | None
+    ) -> None:
+        """A body that nobody can read, whose record may still say that this copy is void, or running elsewhere."""
+        workshop, now = self._workshop, self._workshop.backend.now()
+        verdict = tracking.judge(stored, envelope, now)
+        if verdict is Verdict.BUSY and stored is not None:
+            self._wait_for_the_other(delivery, tracking.remaining_lease(stored.record, now))
+            return
+        if verdict is Verdict.OVER:
+            decided = decision.void(stored, envelope, delivery, now, workshop.backend.transport.capabilities)
+        else:
+            log.error("message %s on %s: %s", delivery.message.id, delivery.message.queue, error)
+            decided = burial.undecodable(envelope, delivery, error, stored, workshop.id, now)
+        admitted.decided.append((self._run(delivery, envelope, stored, None), decided))
 
 
 def _crash(worker: str) -> Failed:
