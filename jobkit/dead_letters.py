@@ -16,7 +16,7 @@ from jobkit import codec, parking, records
 from jobkit.backend import Backend
 from jobkit.codec import Undecodable
 from jobkit.envelope import Envelope, Failure
-from jobkit.errors import NotFound
+from jobkit.errors import ConfigurationError, NotFound
 from jobkit.records import DeadEntry, Stored
 from jobkit.store import Key, Write
 from jobkit.transport import Answer
@@ -70,13 +70,14 @@ class DeadLetters:
             error: Part of the error's class name or of its message.
             since, until: Instants of death; aware.
         """
+        _check_aware(since, until)
         found: list[DeadEntry] = []
         for _, entry in self._entries(since):
             if until is not None and entry.died_at >= until:
                 break
             if _matches(entry, queue, type, error):
                 found.append(entry)
-            if len(found) == limit:
+            if len(found) >= limit:
                 break
         return found
 
@@ -108,7 +109,8 @@ class DeadLetters:
         """
         Send each of these dead letters again, as the next generation of the same job, with all its attempts before it.
 
-        The record is parked first and then sent, so a crash at any step loses nothing: a worker's promoter goes on with it.
+        It is parked first, its entry before its record, and then sent, so a crash at any step loses nothing: either the
+        dead letter is still there, or a worker's promoter goes on with it.
 
         Returns what became of each id: "replayed", or why not.
         """
@@ -129,7 +131,12 @@ class DeadLetters:
             return "its body cannot be decoded, so it cannot be run"
         now = backend.now()
         revived = envelope.replace(
-            generation=stored.record.generation + 1, spent=0, tracked=True, expires_at=None, unknown_since=None
+            generation=stored.record.generation + 1,
+            spent=0,
+            failures=stored.record.failures,
+            tracked=True,
+            expires_at=None,
+            unknown_since=None,
         )
         body = codec.encode(revived, stored.body)
         record = stored.record.replace(
@@ -142,11 +149,11 @@ class DeadLetters:
             entry=records.instant_name(now, job_id),
         )
         parked = records.write(job_id, record, body, expect=stored.version)
+        records.put(backend.store, [records.due_entry(job_id, record.entry)])
         [written] = records.put(backend.store, [parked])
         if written.answer is not Answer.YES:
             return "somebody else has taken it up"
-        backend.store.put([records.due_entry(job_id, record.entry)])
-        backend.store.put([Write(Key(records.DEAD, stored.record.entry), None)])
+        records.put(backend.store, [Write(Key(records.DEAD, stored.record.entry), None)])
         parking.promote_job(backend, job_id)
         return "replayed"
 
@@ -162,7 +169,7 @@ class DeadLetters:
         [written] = records.put(backend.store, [write])
         if written.answer is not Answer.YES:
             return "somebody else has taken it up"
-        backend.store.put([Write(Key(records.DEAD, stored.record.entry), None)])
+        records.put(backend.store, [Write(Key(records.DEAD, stored.record.entry), None)])
         return "purged"
 
     def _find(self, job_id: str) -> Stored:
@@ -176,13 +183,25 @@ class DeadLetters:
         after = "" if since is None else records.instant_name(since - timedelta(microseconds=1), "~")
         while True:
             page = store.scan(records.DEAD, after=after, limit=PAGE)
-            entries = [(name, records.parse_dead(raw)) for name, raw in page]
-            for (name, entry), stored in zip(entries, records.read(store, [entry.id for _, entry in entries]), strict=True):
+            entries = [(name, raw, records.parse_dead(raw)) for name, raw in page]
+            found = records.read(store, [entry.id for _, _, entry in entries])
+            left_over: list[Write] = []
+            for (name, raw, entry), stored in zip(entries, found, strict=True):
                 if stored is not None and stored.record.state == "dead" and stored.record.entry == name:
                     yield name, entry
+                else:
+                    left_over.append(Write(Key(records.DEAD, name), None, raw.version))
+            # An entry is only written after the record that names it: these are what a crash left behind, and would count.
+            records.put(store, left_over)
             if len(page) < PAGE:
                 return
             after = page[-1][0]
+
+
+def _check_aware(*instants: datetime | None) -> None:
+    for instant in instants:
+        if instant is not None and instant.utcoffset() is None:
+            raise ConfigurationError(f"{instant.isoformat()}: a naive datetime says no instant; give it a time zone")
 
 
 def _matches(entry: DeadEntry, queue: str | None, type_: str | None, error: str | None) -> bool:

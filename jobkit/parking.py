@@ -14,12 +14,13 @@ from datetime import datetime, timedelta
 import attrs
 import msgspec
 
-from jobkit import codec, records, tracking
+from jobkit import burial, codec, records, tracking
 from jobkit.backend import Backend
 from jobkit.codec import Undecodable
 from jobkit.enqueueing import send
 from jobkit.envelope import Envelope
-from jobkit.records import JobRecord, Stored
+from jobkit.errors import JobKitError, Rejected, TooLarge
+from jobkit.records import Stored
 from jobkit.store import Expect, Key, Record, Write
 from jobkit.transport import Answer, Message
 
@@ -96,6 +97,11 @@ class Pass:
     next: float | None
 
 
+SETTLING = 60.0
+"""Seconds for which an entry may be ahead of its record: who replays a dead letter writes the entry first, so that the job
+is found again should the next step never come."""
+
+
 def promote(backend: Backend) -> Pass:
     """Send up to a batch of what is due. Any number of processes may do this at once; it only costs them work."""
     now = backend.now()
@@ -121,63 +127,107 @@ def _promote(backend: Backend, entries: Sequence[tuple[str, Record]], now: datet
     ids = [records.parse_due(raw).id for _, raw in entries]
     found = zip(entries, ids, records.read(backend.store, ids), strict=True)
     due = [_Due(name, raw, job_id, stored) for (name, raw), job_id, stored in found]
+    meant = [one for one in due if _is_meant(one, now)]
+    _put_right(backend, [one for one in due if one not in meant and not _is_ahead(one, now)])
     moving: list[tuple[_Due, Envelope, Message]] = []
-    stale: list[_Due] = []
-    for one in due:
-        revived = _revive(one, now)
-        if revived is None:
-            stale.append(one)
-        else:
-            moving.append((one, *revived))
-    renewed = _entries_in_custody(stale)
-    backend.store.put(_once(renewed))
-    gone = [Write(Key(records.DUE, one.name), None, one.entry.version) for one in stale]
-    backend.store.put(_once([write for write in gone if write.key not in {new.key for new in renewed}]))
-    return _send(backend, moving)
+    hopeless: list[tuple[_Due, JobKitError]] = []
+    for one in meant:
+        try:
+            moving.append((one, *_revive(one, backend)))
+        except (Undecodable, TooLarge) as error:
+            hopeless.append((one, error))
+    sent = _send(backend, moving, hopeless)
+    _bury(backend, hopeless, now)
+    return sent
 
 
-def _revive(due: _Due, now: datetime) -> tuple[Envelope, Message] | None:
-    """The message to send for an entry; None if the entry has nothing to say any more."""
-    stored = due.stored
-    if stored is None or stored.body is None or not _is_meant(stored.record, due.name, now):
-        return None
-    try:
-        envelope = codec.decode(stored.body)
-    except Undecodable:
-        return None
-    return envelope, envelope.message(stored.body)
+def _revive(due: _Due, backend: Backend) -> tuple[Envelope, Message]:
+    """
+    The message to send for an entry.
+
+    Raises:
+        Undecodable, TooLarge: It can never be sent; it must not keep the others from it.
+    """
+    body = b"" if due.stored is None or due.stored.body is None else due.stored.body
+    envelope = codec.decode(body)
+    capabilities = backend.transport.capabilities
+    if len(body) > capabilities.max_body:
+        raise TooLarge(f"the job has {len(body)} bytes; {capabilities.name} takes {capabilities.max_body} at most")
+    return envelope, envelope.message(body)
 
 
-def _is_meant(record: JobRecord, entry: str, now: datetime) -> bool:
+def _is_meant(due: _Due, now: datetime) -> bool:
     """Whether the entry still speaks of its record: a parked job has one entry, one in custody may have had several."""
+    if due.stored is None:
+        return False
+    record = due.stored.record
     if record.state == "custody":
         return tracking.lapsed(record, now)
-    return record.state == "parked" and record.entry == entry
+    return record.state == "parked" and record.entry == due.name
 
 
-def _entries_in_custody(stale: Sequence[_Due]) -> list[Write]:
+def _is_ahead(due: _Due, now: datetime) -> bool:
+    """Whether the record may be about to follow the entry."""
+    if due.stored is None or due.stored.record.state != "dead":
+        return False
+    return now < records.due_time(due.name) + timedelta(seconds=SETTLING)
+
+
+def _put_right(backend: Backend, stale: Sequence[_Due]) -> None:
+    """Remove entries that have nothing to say any more, once those that should stand in their place are there."""
+    right = _once([write for one in stale for write in _right_entry(one)])
+    records.put(backend.store, right)
+    kept = {write.key for write in right}
+    gone = [Write(Key(records.DUE, one.name), None, one.entry.version) for one in stale]
+    records.put(backend.store, _once([write for write in gone if write.key not in kept]))
+
+
+def _right_entry(stale: _Due) -> list[Write]:
     """
-    New entries for jobs in custody whose workers live, at their leases' ends.
+    For a job in custody whose worker lives: one at its lease's end. For a parked job: the one that its record names, which
+    a crash may have kept from being written.
 
-    The record is the worker's alone: it does not learn of this, so its compare-and-sets are not disturbed.
+    The record is left alone: it is its worker's, whose compare-and-sets must not be disturbed.
     """
-    found = [(one.id, one.stored.record) for one in stale if one.stored is not None]
-    return [
-        records.due_entry(job_id, records.instant_name(record.lease_until, job_id))
-        for job_id, record in found
-        if record.state == "custody" and record.lease_until is not None
-    ]
+    if stale.stored is None:
+        return []
+    record = stale.stored.record
+    if record.state == "custody" and record.lease_until is not None:
+        return [records.due_entry(stale.id, records.instant_name(record.lease_until, stale.id))]
+    return [records.due_entry(stale.id, record.entry)] if record.state == "parked" and record.entry else []
 
 
-def _send(backend: Backend, moving: Sequence[tuple[_Due, Envelope, Message]]) -> int:
+def _send(
+    backend: Backend, moving: Sequence[tuple[_Due, Envelope, Message]], hopeless: list[tuple[_Due, JobKitError]]
+) -> int:
+    """Send, and only then let go. What the broker refuses for good joins the *hopeless*."""
     if not moving:
         return 0
     answers = send(backend.transport, [message for _, _, message in moving])
-    done = [one for one, sent in zip(moving, answers, strict=True) if sent.answer is Answer.YES]
+    pairs = list(zip(moving, answers, strict=True))
+    done = [one for one, sent in pairs if sent.answer is Answer.YES]
+    hopeless.extend((due, Rejected(sent.reason)) for (due, _, _), sent in pairs if sent.answer is Answer.FAILED)
     # A worker may have started the job by now; then its record has moved on, and this compare is lost, as it should be.
     records.put(backend.store, _once([_sent(due, envelope) for due, envelope, _ in done]))
-    backend.store.put(_once([Write(Key(records.DUE, due.name), None, due.entry.version) for due, _, _ in done]))
+    records.put(backend.store, _once([_gone(due) for due, _, _ in done]))
     return len(done)
+
+
+def _bury(backend: Backend, hopeless: Sequence[tuple[_Due, JobKitError]], now: datetime) -> None:
+    """Make dead letters of what can never be sent."""
+    for due, error in hopeless:
+        if due.stored is None:
+            continue
+        record = burial.buried(due.stored.record, due.id, error, "promoter", now)
+        dying = records.write(due.id, record, due.stored.body, expect=due.stored.version)
+        [written] = records.put(backend.store, [dying])
+        if written.answer is Answer.YES:
+            records.put(backend.store, [records.dead_entry(due.id, record)])
+            records.put(backend.store, [_gone(due)])
+
+
+def _gone(due: _Due) -> Write:
+    return Write(Key(records.DUE, due.name), None, due.entry.version)
 
 
 def _sent(due: _Due, envelope: Envelope) -> Write:
