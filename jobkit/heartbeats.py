@@ -12,6 +12,9 @@ from jobkit.store import Key, Store, Write
 EVERY = 10.0
 """Seconds between two reports."""
 
+SOON = 1.0
+"""Seconds between two reports while jobs end."""
+
 TTL = 45.0
 """Seconds after which a worker that was not heard of is forgotten."""
 

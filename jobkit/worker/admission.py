@@ -30,6 +30,10 @@ class Admitted:
     decided: list[tuple[Run, Decision]]
 
 
+LOOK_AGAIN = 5.0
+"""Seconds after which a delivery whose job runs elsewhere is looked at again: that run may end long before its lease."""
+
+
 class Admission:
     """Sorts deliveries."""
 
@@ -81,11 +85,11 @@ class Admission:
 
     def _wait_for_the_other(self, delivery: Delivery, remaining: float) -> None:
         """
-        Another worker runs this job and lives. The loan ends when that one's lease would, so that a crash there is seen
-        in time; nothing is settled, spent or rewritten.
+        Another worker runs this job and lives. The loan ends when that one's lease would, or earlier, for another look;
+        nothing is settled, spent or rewritten.
         """
         try:
-            self._workshop.backend.transport.extend([delivery], lease=max(0.05, remaining))
+            self._workshop.backend.transport.extend([delivery], lease=min(LOOK_AGAIN, max(0.05, remaining)))
         except Unavailable as error:
             log.debug("message %s lapses by itself: %s", delivery.message.id, error)
 

@@ -31,7 +31,8 @@ class Heartbeat:
         self._buffer = buffer
         self._settler = settler
         self._lease = workshop.settings.lease
-        self._report_at = 0.0
+        self._reported = -1
+        self._reported_at = 0.0
         self._failing = False
 
     @property
@@ -138,7 +139,7 @@ class Heartbeat:
     def _lose_lapsed(self, runs: Sequence[Run]) -> None:
         now = self._now()
         for run in runs:
-            if run.lease_until <= now and not run.ended:
+            if run.lease_until <= now:
                 self._lose(run)
 
     def _lose(self, run: Run) -> None:
@@ -152,9 +153,12 @@ class Heartbeat:
             give_back(self._workshop, self._settler, run)
 
     def _report(self) -> None:
-        if self._now() >= self._report_at:
+        """Now and then, and soon after something has ended: whoever watches the counters should not wait for them."""
+        settled = self._workshop.counts.settled
+        changed = settled != self._reported and self._now() >= self._reported_at + heartbeats.SOON
+        if changed or self._now() >= self._reported_at + heartbeats.EVERY:
             self._workshop.publish()
-            self._report_at = self._now() + heartbeats.EVERY
+            self._reported, self._reported_at = settled, self._now()
 
     def _note_failure(self, error: Exception) -> None:
         if not self._failing:

@@ -14,7 +14,7 @@ from jobkit.queues import receive_order
 from jobkit.worker.admission import Admission
 from jobkit.worker.execution import Execution
 from jobkit.worker.runs import Run
-from jobkit.worker.settling import Ended, Settler, decided
+from jobkit.worker.settling import Settler, decided
 from jobkit.worker.workshop import Workshop
 
 _NEVER = threading.Event()
@@ -43,16 +43,18 @@ class Inline:
         order = receive_order(settings.queues, self._turn)
         deliveries = backend.transport.receive(order, limit=1, wait=0, lease=settings.lease, stop=_NEVER)
         admitted = self._admission.admit(deliveries)
-        batch = [Ended(run, decision) for run, decision in admitted.decided]
-        batch += [ended for run in admitted.run if (ended := self._run(run)) is not None]
-        if batch:
-            self._settler.carry_out(batch)
+        for run, decision in admitted.decided:
+            self._settler.add(run, decision)
+        for run in admitted.run:
+            self._run(run)
+        self._settler.drain()
         return len(deliveries)
 
     def close(self) -> None:
         """End the execution's threads."""
         self._execution.close()
 
-    def _run(self, run: Run) -> Ended | None:
+    def _run(self, run: Run) -> None:
         outcome = self._execution.execute(run)
-        return None if outcome is None else Ended(run, decided(self._workshop, run, outcome))
+        if outcome is not None:
+            self._settler.add(run, decided(self._workshop, run, outcome))

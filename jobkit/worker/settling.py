@@ -18,7 +18,7 @@ from jobkit.decision import Decision
 from jobkit.errors import JobKitError, Unavailable, Uncertain
 from jobkit.outcome import HandedBack, Outcome, Success
 from jobkit.store import Write, Written
-from jobkit.transport import Answer, Settled, Settlement
+from jobkit.transport import Answer, Settled
 from jobkit.worker.patience import Patience
 from jobkit.worker.runs import Run
 from jobkit.worker.workshop import Workshop, log
@@ -27,6 +27,9 @@ T = TypeVar("T")
 
 LARGEST_BATCH = 500
 
+REPEAT_PAUSE = 0.05
+"""Seconds before a settlement with an unknown result is repeated."""
+
 
 class GaveUp(Exception):
     """The worker is leaving, and the decision could not be carried out: the lease lapses and the job comes back."""
@@ -34,10 +37,20 @@ class GaveUp(Exception):
 
 @attrs.frozen
 class Ended:
-    """A job whose end is decided."""
+    """
+    A job whose end is decided.
+
+    Attributes:
+        repeated: The reply to its settlement was lost, or the broker could not say: it is settled once more.
+    """
 
     run: Run
     decision: Decision
+    repeated: bool = False
+
+    def again(self) -> Ended:
+        """What is left to do after a settlement with an unknown result: its records are written."""
+        return Ended(self.run, Decision(label=self.decision.label, settlement=self.decision.settlement), repeated=True)
 
 
 def decided(workshop: Workshop, run: Run, outcome: Outcome) -> Decision:
@@ -85,10 +98,16 @@ class Settler:
             self._closed = True
             self._changed.notify_all()
 
+    def drain(self) -> None:
+        """Carry out what is pending, in this thread."""
+        while self._pending:
+            self.carry_out(self._next_batch())
+
     def carry_out(self, batch: Sequence[Ended]) -> None:
-        """Carry out one batch, whatever it takes, and let go of its jobs."""
+        """Carry out one batch, whatever it takes, and let go of its jobs, but for those that must be settled once more."""
+        unknown: Sequence[Ended] = ()
         try:
-            self._try(batch)
+            unknown = self._try(batch)
         except GaveUp:
             log.warning("leaving with %d decisions not carried out; their jobs come back", len(batch))
         except (JobKitError, ValueError) as error:
@@ -96,7 +115,12 @@ class Settler:
         except Exception:  # noqa: BLE001 - logged; the settler must go on
             log.exception("%d decisions could not be carried out; their jobs come back when the lease ends", len(batch))
         finally:
-            self._workshop.held.remove([ended.run for ended in batch])
+            repeating = {id(ended.run) for ended in unknown}
+            self._workshop.held.remove([ended.run for ended in batch if id(ended.run) not in repeating])
+        if unknown:
+            self._workshop.leaving.wait(REPEAT_PAUSE)
+            with self._changed:
+                self._pending.extend(ended.again() for ended in unknown)
 
     def _next_batch(self) -> list[Ended]:
         with self._changed:
@@ -105,14 +129,17 @@ class Settler:
             batch, self._pending = self._pending[:LARGEST_BATCH], self._pending[LARGEST_BATCH:]
             return batch
 
-    def _try(self, batch: Sequence[Ended]) -> None:
+    def _try(self, batch: Sequence[Ended]) -> Sequence[Ended]:
+        """Returns those whose settlement has an unknown result."""
         store = self._workshop.backend.store
         self._insist(lambda: records.put(store, _once(batch, lambda one: one.decision.before)))
         ours = self._write_records(batch)
         self._insist(lambda: records.put(store, _once(ours, lambda one: one.decision.after)))
-        self._settle([ended for ended in ours if ended.decision.settlement is not None])
+        unknown = self._settle([ended for ended in ours if ended.decision.settlement is not None])
         for ended in ours:
-            self._count(ended)
+            if ended not in unknown:
+                self._count(ended)
+        return unknown
 
     def _one_by_one(self, batch: Sequence[Ended], error: Exception) -> None:
         """Something in the batch is refused: the others must not suffer for it."""
@@ -137,28 +164,24 @@ class Settler:
         self._workshop.counts.add(ended.run.envelope.type, "lost", _duration(self._workshop, ended.run))
         return False
 
-    def _settle(self, batch: Sequence[Ended]) -> None:
+    def _settle(self, batch: Sequence[Ended]) -> list[Ended]:
         settlements = [ended.decision.settlement for ended in batch if ended.decision.settlement is not None]
         if not settlements:
-            return
-        answers = self._insist(lambda: self._settle_certainly(settlements))
-        for ended, settled in zip(batch, answers, strict=True):
-            if settled.answer is not Answer.YES:
-                log.warning(
-                    "job %s: %s, but the broker says %s %s: it may run again",
-                    ended.run.envelope.id, ended.decision.label, settled.answer.value, settled.reason,
-                )  # fmt: skip
+            return []
+        answers = self._insist(lambda: self._workshop.backend.transport.settle(settlements))
+        return [ended for ended, settled in zip(batch, answers, strict=True) if not self._is_certain(ended, settled)]
 
-    def _settle_certainly(self, settlements: Sequence[Settlement]) -> list[Settled]:
-        """Repeats what is unknown. LOST after UNKNOWN is the first try's success, or a lapse that harms no more than one."""
-        transport = self._workshop.backend.transport
-        answers = transport.settle(settlements)
-        unknown = [index for index, settled in enumerate(answers) if settled.answer is Answer.UNKNOWN]
-        if unknown:
-            repeated = self._insist(lambda: transport.settle([settlements[index] for index in unknown]))
-            for index, settled in zip(unknown, repeated, strict=True):
-                answers[index] = Settled(Answer.YES) if settled.answer is Answer.LOST else settled
-        return answers
+    def _is_certain(self, ended: Ended, settled: Settled) -> bool:
+        """Whether there is nothing more to do about a settlement."""
+        if settled.answer is Answer.YES or (settled.answer is Answer.LOST and ended.repeated):
+            return True  # lost after unknown is the first try's success, or a lapse that harms no more than one
+        if settled.answer is Answer.UNKNOWN and not self._workshop.leaving.is_set() and not ended.run.lost.is_set():
+            return False
+        log.warning(
+            "job %s: %s, but the broker says %s %s: it may run again",
+            ended.run.envelope.id, ended.decision.label, settled.answer.value, settled.reason,
+        )  # fmt: skip
+        return True
 
     def _insist(self, call: Callable[[], T]) -> T:
         """*call*, again and again while the backend cannot be reached; heartbeats keep the leases meanwhile."""
