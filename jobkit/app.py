@@ -59,6 +59,8 @@ class JobKit(Handlers):
         super().__init__(prefix)
         self._default = default
         self._store = store
+        if isinstance(modules, str):
+            raise ConfigurationError(f"modules {modules!r}: give a list of names")
         self._modules = tuple(modules)
         self._loaded = False
         self._lock = threading.RLock()
@@ -120,12 +122,8 @@ class JobKit(Handlers):
             TooLarge, Unavailable, Uncertain: As `Bound.enqueue`; checks come before anything is sent.
         """
         items = list(jobs)
+        self._check(items)
         connection = _one_connection(items, connection)
-        for item in items:
-            if not isinstance(item, New):
-                raise ConfigurationError(f"enqueue_many: {item!r} is no job; make one with handler.new(...)")
-            if item.handler.app is not self:
-                raise ConfigurationError(f"enqueue_many: {item.handler.name} belongs to another app")
         backend = self.backend
         made = enqueueing.plan(items, backend)
         if connection is None:
@@ -203,6 +201,20 @@ class JobKit(Handlers):
     def _add(self, name: str, handler: Handler[Any, Any, Any]) -> None:
         super()._add(name, handler)
         handler.join(self)
+
+    def _check(self, items: Sequence[New[Any]]) -> None:
+        seen: set[str] = set()
+        for item in items:
+            if not isinstance(item, New):
+                raise ConfigurationError(f"enqueue_many: {item!r} is no job; make one with handler.new(...)")
+            for link in item.chain():
+                if link.handler.app is not self:
+                    raise ConfigurationError(f"enqueue_many: {link.handler.name} belongs to another app")
+                if link.id in seen:
+                    raise ConfigurationError(
+                        f"enqueue_many: a job of {link.handler.name} stands twice; make a new() for each"
+                    )
+                seen.add(link.id)
 
     def _known_queues(self) -> list[str]:
         self.load()

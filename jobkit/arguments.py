@@ -8,13 +8,14 @@ cannot fail there, as long as both run the same code.
 from __future__ import annotations
 
 import inspect
+import math
 import typing
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import msgspec
 
-from jobkit.errors import ConfigurationError, InvalidArguments
+from jobkit.errors import ConfigurationError, InvalidArguments, InvalidResult
 
 _REFUSED = {
     inspect.Parameter.VAR_POSITIONAL: "*{} cannot be checked; take a list instead",
@@ -82,6 +83,7 @@ class Arguments:
             encoded = msgspec.json.encode(values, enc_hook=_encode_other)
         except (TypeError, ValueError, RecursionError, OverflowError) as error:
             raise InvalidArguments(f"{self._name}: {self._culprit(values)}: {error}") from error
+        self._refuse_not_finite(values, encoded)
         if leave_out is None:
             self._decode(encoded)
         return msgspec.Raw(encoded)
@@ -111,9 +113,17 @@ class Arguments:
         return msgspec.json.encode(value, enc_hook=_encode_other)
 
     def decode_result(self, encoded: bytes) -> Any:
-        """The result in the type that the handler's return annotation names."""
+        """
+        The result in the type that the handler's return annotation names.
+
+        Raises:
+            InvalidResult: It is of another type.
+        """
         self._resolve()
-        return msgspec.json.decode(encoded, type=self._result, dec_hook=_decode_other)
+        try:
+            return msgspec.json.decode(encoded, type=self._result, dec_hook=_decode_other)
+        except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
+            raise InvalidResult(f"{self._name}: its result is not what it is annotated to return: {error}") from error
 
     def json_schema(self) -> dict[str, Any]:
         """The JSON Schema of the arguments."""
@@ -132,14 +142,14 @@ class Arguments:
     def _decode(self, encoded: bytes) -> msgspec.Struct:
         try:
             return self._resolve().decode(encoded)
-        except (msgspec.DecodeError, RecursionError) as error:
+        except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
             raise InvalidArguments(f"{self._name}: {_in_words(str(error))}") from error
 
     def _resolve(self) -> msgspec.json.Decoder[msgspec.Struct]:
         if self._decoder is None:
             try:
                 hints = typing.get_type_hints(self._function, include_extras=True)
-            except NameError as error:
+            except (NameError, AttributeError, TypeError, SyntaxError) as error:
                 raise ConfigurationError(f"{self._name}: its annotations cannot be resolved: {error}") from error
             fields = [self._field(parameter, hints) for parameter in self._signature.parameters.values()]
             struct = msgspec.defstruct("Arguments", fields, forbid_unknown_fields=True, kw_only=True)
@@ -158,6 +168,14 @@ class Arguments:
         # Left unset, so that the handler's own default applies, also one that has changed since the enqueue.
         return parameter.name, kind | msgspec.UnsetType, msgspec.UNSET
 
+    def _refuse_not_finite(self, values: Mapping[str, Any], encoded: bytes) -> None:
+        """JSON has no NaN and no infinity. They would travel as null, and where null is allowed nobody would notice."""
+        if b"null" not in encoded:
+            return
+        for name, value in values.items():
+            if not _is_finite(msgspec.to_builtins(value, str_keys=True, enc_hook=_encode_other)):
+                raise InvalidArguments(f"{self._name}: argument {name!r}: NaN and infinity cannot be carried by a job")
+
     def _culprit(self, values: Mapping[str, Any]) -> str:
         for name, value in values.items():
             try:
@@ -165,6 +183,18 @@ class Arguments:
             except (TypeError, ValueError, RecursionError, OverflowError):
                 return f"argument {name!r}"
         return "arguments"
+
+
+def _is_finite(value: Any) -> bool:
+    match value:
+        case float():
+            return math.isfinite(value)
+        case dict():
+            return all(map(_is_finite, value.values()))
+        case list() | tuple() | set() | frozenset():
+            return all(map(_is_finite, value))
+        case _:
+            return True
 
 
 def _in_words(message: str) -> str:

@@ -15,6 +15,10 @@ class InvalidArguments(JobKitError, TypeError):
     """An enqueue's arguments do not fit the handler's signature; nothing was sent. The message names the argument."""
 
 
+class InvalidResult(JobKitError, TypeError):
+    """A job's result is not of the type that its handler is annotated to return. The job itself has ended."""
+
+
 class Unavailable(JobKitError):
     """The broker or store was not reached, and nothing was changed. The next call tries to connect anew."""
 

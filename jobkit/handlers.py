@@ -9,6 +9,7 @@ tests/typing/api.py.
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Generic, Never, ParamSpec, TypeVar, overload
@@ -21,7 +22,7 @@ from jobkit.durations import Duration, seconds
 from jobkit.errors import ConfigurationError
 from jobkit.ids import new_id
 from jobkit.queues import Priority, check_priority, check_queue
-from jobkit.retry import DEFAULT_POLICY, Policy
+from jobkit.retry import DEFAULT_POLICY, Policy, check_policy
 from jobkit.url import nearest
 
 if TYPE_CHECKING:
@@ -47,6 +48,18 @@ def _result_ttl(value: Duration) -> float:
     return seconds(value, "result_ttl")
 
 
+def _type_name(name: str) -> str:
+    if not re.fullmatch(r"[^\x00-\x1f\x7f\ud800-\udfff]{1,200}", str(name)):
+        raise ConfigurationError(f"handler name {name!r}: allowed are 1 to 200 characters, none of them a control character")
+    return str(name)
+
+
+def _names(names: Sequence[str]) -> tuple[str, ...]:
+    if isinstance(names, str):
+        raise ConfigurationError(f"aliases {names!r}: give a list of names")
+    return tuple(map(_type_name, names))
+
+
 @attrs.frozen(kw_only=True)
 class Options:
     """
@@ -63,16 +76,16 @@ class Options:
         version: The version of the arguments, carried along.
     """
 
-    name: str
+    name: str = attrs.field(converter=_type_name)
     queue: str = attrs.field(default="default", converter=check_queue)
     priority: Priority = attrs.field(default="normal", converter=check_priority)
-    retry: Policy = DEFAULT_POLICY
+    retry: Policy = attrs.field(default=DEFAULT_POLICY, converter=check_policy)
     timeout: float | None = attrs.field(default=None, converter=_timeout)
     isolated: bool = False
     track: bool = False
     result_ttl: float = attrs.field(default=86400.0, converter=_result_ttl)
     expires: float | None = attrs.field(default=None, converter=_expires)
-    aliases: tuple[str, ...] = ()
+    aliases: tuple[str, ...] = attrs.field(default=(), converter=_names)
     version: int = 1
 
 
@@ -101,6 +114,7 @@ class New(Generic[R]):
         self.id = new_id()
         self.before = before
         self.result_as: str | None = None
+        self._in_chain = False
 
     @overload
     def then(self, step: New[R2], /) -> New[R2]: ...
@@ -112,7 +126,20 @@ class New(Generic[R]):
 
         A job with its arguments (``receipt.new(order)``) takes nothing from this one; a bare handler takes this one's
         result as its only argument. Enqueueing the chain enqueues its first job, and the value of the chain is its last.
+
+        Raises:
+            ConfigurationError: *step* is no such thing, or one of the two is part of another chain already: a job is one
+                job, with one id.
         """
+        if self._in_chain:
+            raise ConfigurationError(
+                f"then(): {self.handler.name} is followed by another job already; make a new() of its own"
+            )
+        following = self._following(step)
+        self._in_chain = True
+        return following
+
+    def _following(self, step: Any) -> New[Any]:
         if isinstance(step, Handler):
             following: New[Any] = New(step, Using(), step.arguments.encode((), {}, leave_out=_only_parameter(step)), self)
             following.result_as = step.arguments.first
@@ -123,8 +150,11 @@ class New(Generic[R]):
             raise ConfigurationError("then(): the job that follows is itself a chain; call then() on the whole one")
         if step.using.connection is not None or step.using.at is not None:
             raise ConfigurationError("then(): a job that follows takes neither connection= nor at=; give the first one")
+        if step._in_chain or step is self:
+            raise ConfigurationError(f"then(): {step.handler.name} is part of a chain already; make a new() of its own")
         following = New(step.handler, step.using, step.args, self)
         following.id = step.id
+        step._in_chain = True
         return following
 
     def enqueue(self) -> Enqueued[R]:
@@ -273,7 +303,9 @@ class Handler(Bound[P, R], Generic[P, C, R]):
 def _check_instant(at: datetime | None, delay: Duration | None) -> datetime | None:
     if at is not None and delay is not None:
         raise ConfigurationError("using(): give delay= or at=, not both")
-    if at is not None and at.tzinfo is None:
+    if at is not None and not isinstance(at, datetime):
+        raise ConfigurationError(f"at={at!r}: allowed is an aware datetime")
+    if at is not None and at.utcoffset() is None:
         raise ConfigurationError(f"at={at.isoformat()}: a naive datetime says no instant; give it a time zone")
     return at
 
@@ -378,8 +410,8 @@ class Handlers:
             if option not in known:
                 raise ConfigurationError(f"handler(): unknown option {option!r}{nearest(option, known)}")
         check_function(function)
-        values = {**options, "aliases": tuple(options.get("aliases", ()))}
-        handler: Handler[..., Any, Any] = Handler(function, Options(name=name or self._prefix + function.__name__, **values))
+        named = self._prefix + function.__name__ if name is None else name
+        handler: Handler[..., Any, Any] = Handler(function, Options(name=named, **options))
         for known_as in (handler.name, *handler.options.aliases):
             self._add(known_as, handler)
         return handler

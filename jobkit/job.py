@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from datetime import datetime
@@ -67,9 +68,12 @@ class Job:
 
         Raises:
             NotTracked: The handler does not say ``track=True``.
+            ValueError: A number is not finite.
         """
         if self._report is None:
             raise NotTracked(f"{self.type}: progress needs a handler with track=True")
+        if not math.isfinite(done) or not (total is None or math.isfinite(total)):
+            raise ValueError(f"progress({done}, {total}): allowed are finite numbers")
         self._report(done, total, note)
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import Protocol
+from typing import Any, Protocol
 
 import attrs
 
@@ -46,8 +47,24 @@ class Policy(Protocol):
         """Seconds until the next attempt; None to give up, which makes the job a dead letter."""
 
 
+def check_policy(policy: Policy) -> Policy:
+    """*policy*, if it is one; a class in an instance's place is none."""
+    if isinstance(policy, type) or not callable(getattr(policy, "next_delay", None)):
+        raise ConfigurationError(f"retry {policy!r}: allowed is a RetryPolicy(...), or an object with next_delay()")
+    return policy
+
+
 def _durations(values: Sequence[Duration] | None) -> tuple[float, ...] | None:
     return None if values is None else tuple(seconds(value, "delays") for value in values)
+
+
+def _classes(values: type[BaseException] | Iterable[type[BaseException]]) -> tuple[type[BaseException], ...]:
+    """One class may be given as it is."""
+    found: tuple[Any, ...] = (values,) if isinstance(values, type) else tuple(values)
+    for kind in found:
+        if not (isinstance(kind, type) and issubclass(kind, BaseException)):
+            raise ConfigurationError(f"{kind!r}: give_up_on and rules take classes of exceptions")
+    return found
 
 
 def _first(value: Duration) -> float:
@@ -79,7 +96,7 @@ class RetryPolicy:
     factor: float = 3.0
     maximum: float = attrs.field(default=3600.0, converter=_maximum)
     jitter: float = 0.1
-    give_up_on: tuple[type[BaseException], ...] = attrs.field(default=(), converter=tuple)
+    give_up_on: tuple[type[BaseException], ...] = attrs.field(default=(), converter=_classes)
     rules: Mapping[type[BaseException], Policy] = attrs.field(factory=dict)
 
     def __attrs_post_init__(self) -> None:
@@ -89,6 +106,11 @@ class RetryPolicy:
             raise ConfigurationError("delays is empty: name at least one, or leave it out for exponential delays")
         if not 0 <= self.jitter <= 1:
             raise ConfigurationError(f"jitter {self.jitter}: allowed is 0 to 1")
+        if not 1 <= self.factor < math.inf:
+            raise ConfigurationError(f"factor {self.factor}: allowed is 1 and more")
+        _classes(self.rules)
+        for policy in self.rules.values():
+            check_policy(policy)
 
     def next_delay(self, failed: FailedAttempt) -> float | None:
         for kind, policy in self.rules.items():
@@ -103,7 +125,7 @@ class RetryPolicy:
             return self.delays[min(attempt, len(self.delays)) - 1]
         delay = self.first
         for _ in range(attempt - 1):
-            if delay >= self.maximum:
+            if not 0 < delay < self.maximum:
                 break
             delay *= self.factor
         return min(self.maximum, delay)
