@@ -17,7 +17,8 @@ import attrs
 
 from jobkit.errors import ConfigurationError, Unsupported
 from jobkit.store import Write, Written
-from jobkit.transport import Message, Sent, Settled, Settlement, Statement, Transactional, Transport
+from jobkit.transactional import Statement, Transactional
+from jobkit.transport import Message, Sent, Settled, Settlement, Transport
 
 Answers = list[Sent | Settled | Written]
 Run = Callable[[Any, Statement], list[Any]]

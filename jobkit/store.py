@@ -60,7 +60,7 @@ class Write:
     One conditional write.
 
     Attributes:
-        value: At most `StoreCapabilities.max_value` bytes; None deletes.
+        value: At most `StoreCapabilities.max_value` bytes; None deletes, and is YES too where there was nothing.
         expect: A version that the record must still have, or `Expect`.
         ttl: Seconds until the record expires; None keeps it. Every write sets it anew.
     """

@@ -1,11 +1,8 @@
 """
 The data plane's line: what a broker must do to carry jobs. With `jobkit.store` it is all that an adapter's author reads.
 
-A transport stores opaque bytes durably, lends them for a while, and settles them. It knows nothing of handlers, retries,
-priorities, keys or dead letters: those are built once, in the core. `jobkit.memory` is the reference, written to be copied.
-
-Units: durations are float seconds, sizes are bytes. Message ids, queue names and bodies come from the core; a transport
-never looks into a body.
+A transport stores opaque bytes durably, lends them for a while, and settles them; retries, priorities, keys and dead letters
+are built once, in the core. `jobkit.memory` is the reference. Durations are float seconds, sizes are bytes.
 """
 
 from __future__ import annotations
@@ -13,15 +10,12 @@ from __future__ import annotations
 import enum
 import re
 import threading
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Literal, Protocol
+from collections.abc import Sequence
+from typing import Literal, Protocol
 
 import attrs
 
 from jobkit.errors import TooLarge
-
-if TYPE_CHECKING:
-    from jobkit.store import Write, Written
 
 LINE = 1
 """The version of these lines. An adapter names the one that it implements; an unknown one is refused by name."""
@@ -36,7 +30,7 @@ class Message:
     One job, as a broker sees it.
 
     Attributes:
-        id: Unique among the messages that live. Sending it again while it lives is harmless (see `Transport.send`).
+        id: Unique among the messages that live in its queue. Sending it again meanwhile is harmless (`Transport.send`).
         queue: Matches `QUEUE_NAME`.
         body: Any bytes, to be handed out exactly so.
         delay: Seconds before it may be received, counted by the broker's clock from the send.
@@ -51,12 +45,12 @@ class Message:
 @attrs.frozen(kw_only=True, eq=False)
 class Delivery:
     """
-    A loan of one message to one receiver, until it is settled or the lease ends.
+    A loan of one message, until it is settled or the lease ends.
 
     Attributes:
+        message: As it was sent; its delay is over, and may be told as 0.
         receives: From 1. How often the broker has handed the message out since it was last sent.
-        lease_until: On `jobkit.clock.steady` (or the clock the transport was given). `Transport.extend` moves it in
-            the broker, and the caller keeps the new deadline: a delivery itself never changes.
+        lease_until: On `jobkit.clock.steady`. After `Transport.extend` the caller keeps the new deadline itself.
         receipt: The adapter's own handle, such as a token per delivery. Nobody else reads it.
     """
 
@@ -79,7 +73,7 @@ class Again:
     """
     Replace the delivered message by *message*: the same id and queue, a new body, a new delay; `receives` starts anew.
 
-    Where `atomic_again` is not declared, the new message is stored before the old one goes, so a crash may leave both.
+    Without `atomic_again` the new one is stored before the old one goes. Where it then stands in line is not promised.
     """
 
     delivery: Delivery
@@ -141,16 +135,13 @@ class TransportCapabilities:
 
     Attributes:
         name: The broker's name for people and telemetry, such as ``postgresql``.
-        durable: What was answered YES survives a restart of the broker.
-        shared: Other processes and hosts see the same messages.
-        atomic_again: `Again` happens whole or not at all.
-        atomic_successors: `Done` and its successors happen together or not at all.
-        single_delivery: A message is never lent twice at once, and sending a living id again makes no second copy.
+        durable, shared: What was answered YES survives a restart of the broker; other processes see the same messages.
+        atomic_again, atomic_successors: `Again`, and `Done` with successors, happen whole or not at all.
+        single_delivery: A message is never lent twice at once; sending a living id again makes no second copy.
         fence: ``broker``: a late settle or extend is refused by the broker itself, whoever asks. ``local``: the adapter
             keeps the deadline on a clock that goes on while the process is frozen, and sends nothing after it.
-        transactional: The adapter is `Transactional`.
-        exact_counts: `Transport.depth` is exact when nothing is moving.
-        knows_age: `Depth.oldest_age` is told.
+        transactional: The transport is `jobkit.transactional.Transactional`.
+        exact_counts, knows_age: `Transport.depth` is exact when nothing is moving; `Depth.oldest_age` is told.
         max_delay: The longest `Message.delay`. The core parks what is due later.
         max_lease: The longest time for which one delivery can be held, extensions included.
         min_lease: The shortest lease that is kept exactly; shorter ones may be rounded up to it.
@@ -222,7 +213,8 @@ class Transport(Protocol):
 
     def settle(self, settlements: Sequence[Settlement]) -> list[Settled]:
         """
-        End loans: one answer per settlement, in order. LOST says that the lease had ended: nothing changed.
+        End loans: one answer per settlement, in order. LOST says that the lease had ended: nothing changed. UNKNOWN says
+        that it may have happened, or cannot at the moment: repeat it. Of two settlements of one loan the first counts.
 
         Raises:
             TooLarge: A body exceeds `max_body`; nothing was settled.
@@ -245,40 +237,6 @@ class Transport(Protocol):
 
     def close(self) -> None:
         """Release what is held; waiting receives end. May be called again. Messages on loan lapse by themselves."""
-
-
-@attrs.frozen
-class Statement:
-    """
-    One SQL statement for the caller's own connection: *before*, one parameter (JSON text), *after*.
-
-    The parts hold no ``%``, ``:`` or ``?``, so that any placeholder fits between them. It yields rows of one text column.
-
-    Attributes:
-        read: Takes those texts and gives the answers for the statement's part of the call.
-    """
-
-    before: str
-    parameter: str = attrs.field(repr=False)
-    after: str
-    read: Callable[[Sequence[str]], Sequence[Sent | Settled | Written]] = attrs.field(repr=False)
-
-
-class Transactional(Protocol):
-    """An adapter whose messages and records live in an SQL database, so that the caller's transaction can hold them."""
-
-    def statements(
-        self, sends: Sequence[Message], settlements: Sequence[Settlement], writes: Sequence[Write]
-    ) -> list[Statement]:
-        """
-        What to execute, in order, on the caller's connection; committed and rolled back with it. No I/O.
-
-        The statements' answers, one after the other, are those for *sends*, then *settlements*, then *writes*. A transport
-        takes no *writes* unless its store lives in the same database and namespace.
-
-        Raises:
-            TooLarge, ValueError: As `Transport.send`.
-        """
 
 
 def check_messages(messages: Sequence[Message], capabilities: TransportCapabilities) -> None:

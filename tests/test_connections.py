@@ -21,7 +21,8 @@ from jobkit.errors import ConfigurationError, Unsupported
 from jobkit.memory import MemoryAdapter
 from jobkit.sqlite import adapter
 from jobkit.store import Expect, Key, Store, Write, Written
-from jobkit.transport import Again, Answer, Delivery, Done, Message, Sent, Settled, Settlement, Statement, Transport
+from jobkit.transactional import Statement
+from jobkit.transport import Again, Answer, Delivery, Done, Message, Sent, Settled, Settlement, Transport
 from jobkit.url import Url
 
 KEY = Key("colours", "a")

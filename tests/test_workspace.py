@@ -20,7 +20,15 @@ PROJECTS = [ROOT / "pyproject.toml", *sorted(ROOT.glob("adapters/*/pyproject.tom
 
 BROKER_CLIENTS = {"amqp", "asyncpg", "boto3", "botocore", "kombu", "pg8000", "psycopg", "redis", "sqlalchemy"}
 
-THE_LINE = {"jobkit.adapter", "jobkit.clock", "jobkit.errors", "jobkit.store", "jobkit.transport", "jobkit.url"}
+THE_LINE = {
+    "jobkit.adapter",
+    "jobkit.clock",
+    "jobkit.errors",
+    "jobkit.store",
+    "jobkit.transactional",
+    "jobkit.transport",
+    "jobkit.url",
+}
 """All of jobkit that an adapter may know."""
 
 

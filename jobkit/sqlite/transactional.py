@@ -17,7 +17,8 @@ from jobkit.sqlite.database import Database
 from jobkit.sqlite.receipts import Receipt, receipt_of, state_and_wake
 from jobkit.sqlite.sql import statements as load
 from jobkit.store import Write, Written
-from jobkit.transport import Again, Answer, Done, Message, Sent, Settled, Settlement, Statement
+from jobkit.transactional import Statement
+from jobkit.transport import Again, Answer, Done, Message, Sent, Settled, Settlement
 
 Read = Callable[[Sequence[str]], Sequence[Sent | Settled | Written]]
 Row = list[Any]

@@ -18,6 +18,7 @@ from jobkit.sqlite.receipts import Receipt, receipt_of, state_and_wake, successo
 from jobkit.sqlite.sql import statements
 from jobkit.sqlite.writes import CAPABILITIES as RECORDS
 from jobkit.store import Write, check_writes
+from jobkit.transactional import Statement
 from jobkit.transport import (
     Again,
     Answer,
@@ -28,7 +29,6 @@ from jobkit.transport import (
     Sent,
     Settled,
     Settlement,
-    Statement,
     TransportCapabilities,
     check_messages,
 )
@@ -61,7 +61,7 @@ class SqliteTransport:
     """
     Jobs in one namespace of one file, shared by the processes of one host.
 
-    It is `jobkit.transport.Transactional` too. What is sent inside the caller's own transaction rings no bell, and is
+    It is `jobkit.transactional.Transactional` too. What is sent inside the caller's own transaction rings no bell, and is
     found within `LOOK_EVERY` seconds of its commit.
     """
 
@@ -73,6 +73,11 @@ class SqliteTransport:
         self._clock = database.clock
         self._sql = statements("jobs", database.namespace)
         self._last_found = -LATELY
+
+    @property
+    def path(self) -> str:
+        """The file, which a caller's own connection must have open to enqueue through it."""
+        return self._database.path
 
     def send(self, messages: Sequence[Message]) -> list[Sent]:
         check_messages(messages, self.capabilities)

@@ -7,7 +7,8 @@ from functools import partial
 from typing import Any
 
 from jobkit.store import Write, Written
-from jobkit.transport import Message, Sent, Settled, Settlement, Statement
+from jobkit.transactional import Statement
+from jobkit.transport import Message, Sent, Settled, Settlement
 from jobkit_postgres import wire
 from jobkit_postgres.pieces import pieces
 

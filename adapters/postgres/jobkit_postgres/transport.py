@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from jobkit.clock import SYSTEM_CLOCK, Clock
 from jobkit.errors import Uncertain
 from jobkit.store import Write
+from jobkit.transactional import Statement
 from jobkit.transport import (
     Again,
     Answer,
@@ -20,7 +21,6 @@ from jobkit.transport import (
     Sent,
     Settled,
     Settlement,
-    Statement,
     TransportCapabilities,
     check_messages,
 )

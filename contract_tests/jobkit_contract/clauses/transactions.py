@@ -6,13 +6,16 @@ from collections.abc import Sequence
 from typing import Any, cast
 
 from jobkit import connections
+from jobkit.clock import steady
 from jobkit.store import Expect, Key, Write
-from jobkit.transport import Again, Done, Message, Settlement, Transactional, Transport
+from jobkit.transactional import Transactional
+from jobkit.transport import Again, Done, Message, Settlement, Transport
 from jobkit_contract.bench import Bench
 from jobkit_contract.clause import Plane
 from jobkit_contract.clauses.settlement import renewed
 from jobkit_contract.registry import CONTRACT
 from jobkit_contract.steps import (
+    EARLY,
     bodies,
     depth,
     done,
@@ -82,12 +85,14 @@ def a_delay_is_kept_in_a_transaction(bench: Bench) -> None:
     transport = bench.transport()
     for kind in bench.kinds_of_connection():
         message = bench.message("later", delay=min(2.0, bench.capabilities.max_delay))
+        begun = steady()
         with bench.connection(kind) as connection:
             _execute(connection, transport, [message])
             expect_equal(_execute(connection, transport, [message]), ["yes"], f"a repeated send through {kind}")
             connection.commit()
-        nothing_comes(transport, why="the message is delayed")
         loan = take_one(bench, transport, within=message.delay)
+        took = steady() - begun
+        expect(took >= message.delay - EARLY, f"a delay of {message.delay} s through {kind} was over after {took:.2f} s")
         nothing_comes(transport, within=0.3, why="the message was sent under one id")
         done(transport, [loan])
 

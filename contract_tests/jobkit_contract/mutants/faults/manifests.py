@@ -9,7 +9,8 @@ import attrs
 
 from jobkit.memory import MemoryTransport
 from jobkit.store import Write
-from jobkit.transport import Depth, Message, Settlement, Statement
+from jobkit.transactional import Statement
+from jobkit.transport import Depth, Message, Settlement
 from jobkit_contract.mutants.bank import fault
 from jobkit_contract.mutants.faults.sending import Copies
 
