@@ -189,7 +189,7 @@ class Bound(Generic[P, R]):
         self._handler = handler
         self._using = using
 
-    def new(self, *args: P.args, **kwargs: P.kwargs) -> New[R]:
+    def new(self, /, *args: P.args, **kwargs: P.kwargs) -> New[R]:
         """
         A job with these arguments, not enqueued yet.
 
@@ -198,7 +198,7 @@ class Bound(Generic[P, R]):
         """
         return New(self._handler, self._using, self._handler.arguments.encode(args, kwargs))
 
-    def enqueue(self, *args: P.args, **kwargs: P.kwargs) -> Enqueued[R]:
+    def enqueue(self, /, *args: P.args, **kwargs: P.kwargs) -> Enqueued[R]:
         """
         Enqueue a job with these arguments; when it returns, the job is stored durably.
 
@@ -210,7 +210,7 @@ class Bound(Generic[P, R]):
         """
         return self.new(*args, **kwargs).enqueue()
 
-    async def aenqueue(self, *args: P.args, **kwargs: P.kwargs) -> Enqueued[R]:
+    async def aenqueue(self, /, *args: P.args, **kwargs: P.kwargs) -> Enqueued[R]:
         """`enqueue` for async code: the event loop is not blocked."""
         return await self.new(*args, **kwargs).aenqueue()
 
@@ -231,7 +231,7 @@ class Handler(Bound[P, R], Generic[P, C, R]):
         self.__wrapped__ = function
         self._app: JobKit | None = None
 
-    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> C:
+    def __call__(self, /, *args: P.args, **kwargs: P.kwargs) -> C:
         return self.function(*args, **kwargs)  # type: ignore[no-any-return]
 
     def __repr__(self) -> str:
