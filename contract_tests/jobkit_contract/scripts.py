@@ -60,13 +60,15 @@ def jump(bench: Bench, talk: Talk, *, lease: float, delay: float) -> None:
 
 
 def send_and_hold(bench: Bench, talk: Talk, *, wrong_by: float, lease: float, delay: float) -> None:
-    """With a wrong clock, hold one message and delay another."""
+    """With a wrong clock, hold one message and delay another; say when each is due for others."""
     wall.set_wrong_by(wrong_by)
     transport = bench.transport()
     send(transport, bench.message("held"))
+    held = steady() + lease
     take_one(bench, transport, lease=lease)
+    delayed = steady() + delay
     send(transport, bench.message("delayed", delay=delay))
-    talk.say("held")
+    talk.say({"held": held, "delayed": delayed})
     talk.hear()
 
 

@@ -47,11 +47,11 @@ def close_ends_a_waiting_receive(bench: Bench) -> None:
     expect(late <= 5.0, f"a receive went on for {late:.1f} s after close")
 
 
-@CONTRACT.check("CON-2")
+@CONTRACT.check("CON-2", limit=90)
 def a_waiting_receive_keeps_nobody_waiting(bench: Bench) -> None:
     """While one thread waits in receive, others send, settle, extend, look and receive through the same transport."""
     transport = bench.transport()
-    future = bench.start(lambda: receive(transport, queues=["other"], wait=8.0))
+    future = bench.start(lambda: receive(transport, queues=["other"], wait=25.0))
     bench.sleep(0.3)
     begun = steady()
     send(transport, *bench.messages(2))
@@ -61,9 +61,9 @@ def a_waiting_receive_keeps_nobody_waiting(bench: Bench) -> None:
     done(transport, loans)
     transport.purge("jobs")
     took = steady() - begun
-    expect(took < 7.0 and not future.done(), f"calls beside a waiting receive took {took:.1f} s")
+    expect(took < 20.0 and not future.done(), f"calls beside a waiting receive took {took:.1f} s")
     send(transport, bench.message("end", queue="other"))
-    expect_equal(bodies(future.result(timeout=GRACE + 10.0)), [b"end"], "what the waiting receive gave")
+    expect_equal(bodies(future.result(timeout=GRACE + 30.0)), [b"end"], "what the waiting receive gave")
 
 
 @CONTRACT.check("CON-4")

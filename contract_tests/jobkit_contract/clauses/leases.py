@@ -5,6 +5,7 @@ from __future__ import annotations
 from jobkit.clock import steady
 from jobkit.transport import Again, Answer, Delivery, Done, Message
 from jobkit_contract.bench import Bench
+from jobkit_contract.clause import NotRun
 from jobkit_contract.registry import CONTRACT
 from jobkit_contract.steps import (
     EARLY,
@@ -47,7 +48,7 @@ def an_abandoned_message_comes_back(bench: Bench) -> None:
 def a_killed_holders_messages_come_back(bench: Bench) -> None:
     """All that a process held when it was killed comes back."""
     transport = bench.transport()
-    lease = short_lease(bench, 3.0)
+    lease = short_lease(bench, 4.0)
     send(transport, *bench.messages(12))
     child = bench.spawn("hold", count=12, lease=lease)
     expect_equal(child.hear(), 12, "messages that the child holds")
@@ -68,20 +69,34 @@ def a_closed_holders_messages_come_back(bench: Bench) -> None:
     expect_equal(len(take(bench, other, 3, within=lease)), 3, "messages that came back")
 
 
-@CONTRACT.check("LSE-2", limit=120)
+@CONTRACT.check("LSE-2", limit=180)
 def extending_keeps_a_message_for_ten_leases(bench: Bench) -> None:
     """A loan that is extended in time is nobody else's for more than ten leases, and is then settled as usual."""
+    if not any(_keeps(bench, short_lease(bench, lease)) for lease in (2.0, 5.0)):
+        raise NotRun("this machine was too slow to extend a lease in time")
+
+
+def _keeps(bench: Bench, lease: float) -> bool:
+    """Whether there was anything to judge: a loan that was extended too late may be lost, and says nothing."""
     holder, other = bench.transport(), bench.transport()
-    lease = short_lease(bench, 2.0)
+    extended = steady()
     send(holder, bench.message("long"))
     loan = take_one(bench, holder, lease=lease)
     end = steady() + 10.5 * lease
     while steady() < end:
-        bench.sleep(lease / 5)
-        extend(holder, loan, lease=lease)
-        nothing_comes(other, why=f"a lease of {lease} s had just been extended")
+        bench.sleep(lease / 6)
+        begun = steady()
+        answer = holder.extend([loan], lease=lease)[0].answer
+        stolen = receive(other)
+        if steady() - extended > 0.9 * lease:
+            done(other, stolen)
+            return False
+        extended = begun
+        expect_equal(answer, Answer.YES, f"extend within {lease} s")
+        expect_equal(stolen, [], f"what another holder received while a lease of {lease} s was extended in time")
     done(holder, [loan])
     nothing_comes(other, within=until_lapsed(bench, lease), why="the message was settled")
+    return True
 
 
 @CONTRACT.check("LSE-2", limit=60)
@@ -191,15 +206,14 @@ def clocks_an_hour_apart_agree_on_delays_and_leases(bench: Bench) -> None:
     transport = bench.transport()
     lease, delay = short_lease(bench, 2.0), min(2.0, bench.capabilities.max_delay)
     for wrong_by in (3600.0, -3600.0):
-        begun = steady()
         child = bench.spawn("send_and_hold", wrong_clock=True, wrong_by=wrong_by, lease=lease, delay=delay)
-        expect_equal(child.hear(), "held", "the child's word")
-        # The child was told to hold one message and to delay another; both come to us, each in its time.
-        found = take(bench, transport, 2, within=lease + delay)
-        took = steady() - begun
-        expect(took >= max(lease, delay) - EARLY, f"with a clock {wrong_by:+g} s off, both were there after {took:.2f} s")
-        expect_equal(sorted(bodies(found)), [b"delayed", b"held"], "what came")
-        done(transport, found)
+        # The steady clocks of one host agree, so the child can say when each of its messages is due here.
+        due = {name.encode(): when for name, when in child.hear().items()}
+        while due:
+            loan = take_one(bench, transport, within=lease + delay)
+            early = due.pop(loan.message.body) - steady()
+            expect(early <= EARLY, f"{loan.message.body!r} came {early:.2f} s early from a clock {wrong_by:+g} s off")
+            done(transport, [loan])
 
 
 @CONTRACT.check("LSE-6", limit=60)
@@ -216,16 +230,17 @@ def receives_grows_by_one_each_time(bench: Bench) -> None:
 def receives_counts_nothing_but_deliveries(bench: Bench) -> None:
     """Neither looking, nor extending, nor lost settlements, nor vain receives count; Again starts anew."""
     transport, other = bench.transport(), bench.transport()
-    lease = short_lease(bench, 2.0)
+    lease = short_lease(bench)
     send(transport, bench.message("counted"))
     for _ in range(3):
         depth(other)
-    loan = take_one(bench, transport, lease=lease)
+    loan = take_one(bench, transport)
     expect_equal(loan.receives, 1, "receives of the first delivery, after looking")
     for _ in range(3):
-        extend(transport, loan, lease=lease)
+        extend(transport, loan)
         depth(other)
         receive(other)
+    extend(transport, loan, lease=lease)
     second = take_one(bench, other, within=lease)
     expect_equal(second.receives, 2, "receives of the second delivery, after extending and looking")
     settle(other, Again(second, Message(id=second.message.id, queue="jobs", body=b"anew")))

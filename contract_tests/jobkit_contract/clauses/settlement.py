@@ -197,8 +197,8 @@ def one_bad_settlement_leaves_the_others(bench: Bench) -> None:
     transport, other = bench.transport(), bench.transport()
     lease = short_lease(bench)
     send(transport, *bench.messages(14))
-    lapsed = take(bench, transport, 4, lease=lease)
     loans = take(bench, transport, 10)
+    lapsed = take(bench, transport, 4, lease=lease)
     bench.sleep(until_lapsed(bench, lease))
     batch: list[Settlement] = [
         Done(loans[0]),

@@ -14,7 +14,7 @@ from jobkit_contract.registry import Registry
 from jobkit_contract.runner import run_one
 from jobkit_contract.verdict import Outcome
 
-SIDE_BY_SIDE = 48
+SIDE_BY_SIDE = 96
 """Nearly all of the time is waiting for leases and delays."""
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 import attrs
 
@@ -118,9 +119,11 @@ class AllOrNothing(MemoryTransport):
 class SettlesNeighbours(MemoryTransport):
     """One tag for all that was received together, as with a cumulative acknowledgement."""
 
+    _batches: Mapping[str, list[Delivery]] = MappingProxyType({})
+
     def _claim(self, queues: Sequence[str], limit: int, lease: float) -> list[Delivery]:
         found = super()._claim(queues, limit, lease)
-        self._batches = {**getattr(self, "_batches", {}), **{each.message.id: found for each in found}}
+        self._batches = {**self._batches, **{each.message.id: found for each in found}}
         return found
 
     def _settle_one(self, settlement: Settlement) -> Settled:
