@@ -1,6 +1,7 @@
 """Background jobs for Python: write handlers once, pick the backend by URL."""
 
 from jobkit.app import JobKit
+from jobkit.dead_letters import DeadLetter
 from jobkit.errors import (
     Closed,
     ConfigurationError,
@@ -21,10 +22,13 @@ from jobkit.errors import (
     WorkerCrashed,
 )
 from jobkit.handlers import Bound, Handler, Handlers, New
+from jobkit.heartbeats import TypeCounts, WorkerReport
 from jobkit.job import Job, current_job
 from jobkit.middleware import Both
 from jobkit.outcome import Dead, Discard, Retry, Snooze
+from jobkit.records import DeadEntry, Progress
 from jobkit.retry import FailedAttempt, Policy, RetryPolicy
+from jobkit.stats import QueueStats
 from jobkit.status import Enqueued, JobStatus
 
 __version__ = "0.1.0"
@@ -35,6 +39,8 @@ __all__ = [
     "Closed",
     "ConfigurationError",
     "Dead",
+    "DeadEntry",
+    "DeadLetter",
     "Discard",
     "Enqueued",
     "FailedAttempt",
@@ -52,16 +58,20 @@ __all__ = [
     "NotFound",
     "NotTracked",
     "Policy",
+    "Progress",
+    "QueueStats",
     "Rejected",
     "Retry",
     "RetryPolicy",
     "SetupRequired",
     "Snooze",
     "TooLarge",
+    "TypeCounts",
     "Unavailable",
     "Uncertain",
     "Unsupported",
     "WaitTimeout",
     "WorkerCrashed",
+    "WorkerReport",
     "current_job",
 ]

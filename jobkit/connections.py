@@ -2,7 +2,7 @@
 The caller's own database connection: jobs and records that exist if and only if its transaction commits.
 
 A connection is recognised by the names of its classes, so that no driver is imported for the question. What is executed
-comes from `jobkit.transport.Transactional.statements`; errors of the driver pass through as they are, since they belong to
+comes from `Transactional.statements`; errors of the driver pass through as they are, since they belong to
 the caller's transaction.
 """
 

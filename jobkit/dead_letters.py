@@ -9,8 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime, timedelta
+from typing import Any
 
 import attrs
+import msgspec
 
 from jobkit import codec, parking, records
 from jobkit.backend import Backend
@@ -22,6 +24,9 @@ from jobkit.store import Key, Write
 from jobkit.transport import Answer
 
 PAGE = 200
+
+HEAD_START = timedelta(seconds=5)
+"""By so much a replay's entry is dated ahead: a promoter takes over a replay that was cut off, not one under way."""
 
 
 @attrs.frozen(kw_only=True)
@@ -46,6 +51,11 @@ class DeadLetter:
     body: bytes = attrs.field(repr=False)
     envelope: Envelope | None = attrs.field(repr=False)
 
+    @property
+    def args(self) -> dict[str, Any]:
+        """The arguments by name, as JSON values; empty if the body cannot be decoded."""
+        return {} if self.envelope is None else dict(msgspec.json.decode(self.envelope.args))
+
 
 class DeadLetters:
     """What `JobKit.dead` gives: list, show, replay, purge."""
@@ -61,7 +71,7 @@ class DeadLetters:
         error: str | None = None,
         since: datetime | None = None,
         until: datetime | None = None,
-        limit: int = 100,
+        limit: int | None = 100,
     ) -> list[DeadEntry]:
         """
         Summaries in the order of death, the oldest first.
@@ -69,6 +79,7 @@ class DeadLetters:
         Args:
             error: Part of the error's class name or of its message.
             since, until: Instants of death; aware.
+            limit: None for all of them.
         """
         _check_aware(since, until)
         found: list[DeadEntry] = []
@@ -77,7 +88,7 @@ class DeadLetters:
                 break
             if _matches(entry, queue, type, error):
                 found.append(entry)
-            if len(found) >= limit:
+            if limit is not None and len(found) >= limit:
                 break
         return found
 
@@ -146,7 +157,7 @@ class DeadLetters:
             due=now,
             ended_at=None,
             reason="",
-            entry=records.instant_name(now, job_id),
+            entry=records.instant_name(now + HEAD_START, job_id),
         )
         parked = records.write(job_id, record, body, expect=stored.version)
         records.put(backend.store, [records.due_entry(job_id, record.entry)])

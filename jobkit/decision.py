@@ -214,8 +214,9 @@ def _fail(case: Case, outcome: Failed) -> Decision:
         unknown_since=None,  # its type is known by now
     )
     delay = None if outcome.final else _retry_delay(case, outcome, attempt)
-    reason = f"{outcome.kinds[0]}: {outcome.message}"
-    return _bury(case, envelope, reason) if delay is None else _again(case, envelope, delay, "retried", reason)
+    if delay is None:
+        return _bury(case, envelope, outcome.message or outcome.kinds[0])  # its class stands in the failure
+    return _again(case, envelope, delay, "retried", f"{outcome.kinds[0]}: {outcome.message}")
 
 
 def _failure(case: Case, outcome: Failed, attempt: int) -> Failure:

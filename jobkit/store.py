@@ -94,7 +94,7 @@ class StoreCapabilities:
         name: For people and telemetry, such as ``postgresql``.
         durable: What was answered YES survives a restart.
         shared: Other processes and hosts see the same records.
-        transactional: Writes can join the caller's own SQL transaction (`jobkit.transport.Transactional`).
+        transactional: Writes can join the caller's own SQL transaction (`jobkit.transactional.Transactional`).
         max_value: The largest value.
         count_lag: Expired records may still be counted by `Store.count` for this long. get and scan never show one.
     """

@@ -77,7 +77,7 @@ class Composer:
 def statements(
     database: Database, sends: Sequence[Message], settlements: Sequence[Settlement], writes: Sequence[Write]
 ) -> list[Statement]:
-    """See `jobkit.transport.Transactional.statements`."""
+    """See `jobkit.transactional.Transactional.statements`."""
     composer = Composer(database.namespace, database.clock.now())
     settled = (statement for settlement in settlements for statement in composer.settlement(settlement))
     return [*composer.sends(sends), *settled, *map(composer.write, writes)]
