@@ -26,7 +26,7 @@ def arguments() -> None:
 
 async def asynchronously() -> None:
     await charge.aenqueue("x")  # type: ignore[arg-type]
-    wrong: int = await charge(1)  # type: ignore[assignment]
+    _wrong: int = await charge(1)  # type: ignore[assignment]
 
 
 def options() -> None:
@@ -44,11 +44,11 @@ def options() -> None:
 
 
 def results() -> None:
-    wrong: int = charge.enqueue(1).wait(5)  # type: ignore[assignment]
+    _wrong: int = charge.enqueue(1).wait(5)  # type: ignore[assignment]
     charge.enqueue(1).wait()  # type: ignore[call-arg]
-    text: str = charge.new(1).then(invoice).enqueue().wait("5")  # type: ignore[arg-type]
-    payment: Payment = charge.new(1).then(invoice).enqueue().wait(5)  # type: ignore[assignment]
-    coroutine: Payment = charge(1)  # type: ignore[assignment]
+    _text: str = charge.new(1).then(invoice).enqueue().wait("5")  # type: ignore[arg-type]
+    _payment: Payment = charge.new(1).then(invoice).enqueue().wait(5)  # type: ignore[assignment]
+    _coroutine: Payment = charge(1)  # type: ignore[assignment]
 
 
 def chains() -> None:
