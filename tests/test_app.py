@@ -149,8 +149,8 @@ def test_async_twins_enqueue_alike(place: Place) -> None:
 
 
 def test_an_instant_and_a_delay_say_the_same(place: Place) -> None:
-    for using in (place.work.using(delay="10m"), place.work.using(at=place.clock.now() + timedelta(minutes=10))):
-        using.enqueue(1)
+    for options in ({"delay": "10m"}, {"at": place.clock.now() + timedelta(minutes=20)}):
+        place.work.using(**options).enqueue(1)  # type: ignore[arg-type]
         assert place.bodies() == []
         place.clock.advance(600)
         assert len(place.bodies()) == 1
