@@ -150,7 +150,7 @@ def test_async_twins_enqueue_alike(place: Place) -> None:
 
 def test_an_instant_and_a_delay_say_the_same(place: Place) -> None:
     for options in ({"delay": "10m"}, {"at": place.clock.now() + timedelta(minutes=20)}):
-        place.work.using(**options).enqueue(1)  # type: ignore[arg-type]
+        place.work.using(**options).enqueue(1)
         assert place.bodies() == []
         place.clock.advance(600)
         assert len(place.bodies()) == 1
