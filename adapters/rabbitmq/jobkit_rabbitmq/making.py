@@ -1,0 +1,60 @@
+"""Queues are made when they are set up, or else when they are first needed, and written down before they are made."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+
+from jobkit.errors import SetupRequired, Unavailable
+from jobkit.transport import Answer, Message
+from jobkit_rabbitmq.link import Link
+from jobkit_rabbitmq.posting import Post, Posting
+from jobkit_rabbitmq.queues import LAYOUT, Names
+
+
+def ensure(link: Link[Posting], names: Names, wanted: Sequence[str], deadline: float) -> list[str]:
+    """
+    See that the broker's queues *wanted* are there, and make those that are missing.
+
+    The catalogue learns of a queue first, since nobody can ask the broker for its queues: whatever there is can be removed.
+
+    Returns:
+        What was made.
+
+    Raises:
+        SetupRequired: One is missing, and this user may not make it.
+    """
+    missing = _missing(link, wanted, deadline)
+    if missing:
+        ours = [names.landing, names.catalogue]
+        own = _missing(link, ours, deadline)
+        for name in own:
+            link.call(lambda session, outcome, name=name: session.scout.make(name, outcome), deadline)
+        link.call(lambda session, outcome: session.learn([names.catalogue], outcome), deadline)
+        others = [name for name in missing if name not in ours]
+        _write_down(link, names, others, deadline)
+        for name in others:
+            link.call(lambda session, outcome, name=name: session.scout.make(name, outcome), deadline)
+        missing = [*own, *others]
+    link.call(lambda session, outcome: session.learn(wanted, outcome), deadline)
+    return missing
+
+
+def _missing(link: Link[Posting], wanted: Sequence[str], deadline: float) -> list[str]:
+    counts = link.call(lambda session, outcome: session.scout.look(wanted, outcome), deadline)
+    return [name for name, count in zip(wanted, counts, strict=True) if count is None]
+
+
+def _write_down(link: Link[Posting], names: Names, made: Sequence[str], deadline: float) -> None:
+    if not made:
+        return
+    entries = [Message(id=name, queue="catalogue", body=f"{LAYOUT} {name}".encode()) for name in made]
+    post = Post([names.catalogue] * len(entries), entries)
+    if link.call(partial(_submit, post), deadline):
+        raise SetupRequired(f"queue {names.catalogue!r} has gone while it was being used")
+    if any(answer is None or answer.answer is not Answer.YES for answer in post.answers):
+        raise Unavailable(f"queue {names.catalogue!r} took no entry, so nothing was made")
+
+
+def _submit(post: Post, session: Posting, outcome: object) -> None:
+    session.submit(post, outcome)  # type: ignore[arg-type]
