@@ -19,9 +19,10 @@ from jobkit.errors import ConfigurationError, NotFound
 from jobkit.handlers import Handler, Handlers, New
 from jobkit.heartbeats import WorkerReport
 from jobkit.middleware import Middleware
-from jobkit.queues import check_queue, logical, physical
+from jobkit.queues import OUTBOX, check_queue, logical, physical
 from jobkit.stats import QueueStats, gather
 from jobkit.status import Enqueued, JobStatus
+from jobkit.transport import Depth
 from jobkit.url import nearest
 
 if TYPE_CHECKING:
@@ -37,6 +38,8 @@ class JobKit(Handlers):
     Args:
         default: The backend's URL, such as "sqlite:///jobs.db". The environment's ``JOBKIT_URL`` wins.
         store: The store's URL, where it is not the transport's own. ``JOBKIT_STORE_URL`` wins.
+        outbox: The URL of the SQL database in which the application's transactions live, where the transport is another:
+            ``connection=`` writes there, and a relay moves the jobs on. ``JOBKIT_OUTBOX_URL`` wins.
         modules: Modules that hold handlers, imported when a worker starts or a name is looked up.
         middleware: Wraps every run, the first one outermost; see `jobkit.middleware`.
         lifespan: A function that gives a context manager (sync or async): entered when a worker's process starts, left
@@ -50,6 +53,7 @@ class JobKit(Handlers):
         default: str | None = None,
         *,
         store: str | None = None,
+        outbox: str | None = None,
         modules: Sequence[str] = (),
         middleware: Sequence[Middleware] = (),
         lifespan: Lifespan | None = None,
@@ -59,12 +63,14 @@ class JobKit(Handlers):
         super().__init__(prefix)
         self._default = default
         self._store = store
+        self._outbox_url = outbox
         if isinstance(modules, str):
             raise ConfigurationError(f"modules {modules!r}: give a list of names")
         self._modules = tuple(modules)
         self._loaded = False
         self._lock = threading.RLock()
         self._backend: Backend | None = None
+        self._outbox: Backend | None = None
         self.middleware = tuple(middleware)
         self.lifespan = lifespan
         self.unknown_type_for = seconds(unknown_type_for, "unknown_type_for")
@@ -78,7 +84,7 @@ class JobKit(Handlers):
         Raises:
             ConfigurationError: Neither the environment nor the code names a backend.
         """
-        return config.backends(self._default, self._store)
+        return config.backends(self._default, self._store, self._outbox_url)
 
     @property
     def backend(self) -> Backend:
@@ -87,6 +93,16 @@ class JobKit(Handlers):
             if self._backend is None:
                 self._backend = Backend.open(self.backends)
             return self._backend
+
+    @property
+    def outbox(self) -> Backend | None:
+        """The opened outbox, if one is named; for jobkit's own parts."""
+        if config.named_outbox(self._outbox_url) is None:
+            return None
+        with self._lock:
+            if self._outbox is None and (url := self.backends.outbox) is not None:
+                self._outbox = Backend.open(config.Backends(url, url))
+            return self._outbox
 
     def load(self) -> None:
         """Import the modules that hold handlers. Done by workers, and by whoever looks a handler up by name."""
@@ -125,11 +141,13 @@ class JobKit(Handlers):
         self._check(items)
         connection = _one_connection(items, connection)
         backend = self.backend
-        made = enqueueing.plan(items, backend)
         if connection is None:
-            enqueueing.carry_out(made, backend)
+            enqueueing.carry_out(enqueueing.plan(items, backend), backend)
+        elif (outbox := self.outbox) is not None:
+            made = enqueueing.plan_for_outbox(items, backend, outbox)
+            enqueueing.carry_out_in_transaction(made, outbox, connection)
         else:
-            enqueueing.carry_out_in_transaction(made, backend, connection)
+            enqueueing.carry_out_in_transaction(enqueueing.plan(items, backend), backend, connection)
         return [Enqueued(item.id, item.handler, backend) for item in items]
 
     async def aenqueue_many(self, jobs: Iterable[New[Any]], *, connection: Any = None) -> list[Enqueued[Any]]:
@@ -149,6 +167,11 @@ class JobKit(Handlers):
     def stats(self, queues: Sequence[str] = ()) -> list[QueueStats]:
         """How much lies in *queues*; none named: in all that are known from handlers, workers, dead letters and broker."""
         return gather(self.backend, [check_queue(queue) for queue in queues] or self._known_queues())
+
+    def outbox_depth(self) -> Depth | None:
+        """What waits in the outbox, and for how long (`Depth.oldest_age` is the lag); None without an outbox."""
+        outbox = self.outbox
+        return None if outbox is None else outbox.transport.depth([OUTBOX])[0]
 
     def workers(self) -> list[WorkerReport]:
         """The workers that were heard of lately, with their counters per job type."""
@@ -171,6 +194,8 @@ class JobKit(Handlers):
         changes = config.load_adapter(urls.transport).setup(urls.transport, names)
         if urls.store != urls.transport:
             changes += config.load_adapter(urls.store).setup(urls.store, [])
+        if urls.outbox is not None:
+            changes += config.load_adapter(urls.outbox).setup(urls.outbox, [OUTBOX])
         return changes
 
     def test(self) -> TestBench:
@@ -182,9 +207,10 @@ class JobKit(Handlers):
     def close(self) -> None:
         """Close the backend; the next use opens it anew."""
         with self._lock:
-            backend, self._backend = self._backend, None
-        if backend is not None:
-            backend.close()
+            opened, self._backend, self._outbox = (self._backend, self._outbox), None, None
+        for backend in opened:
+            if backend is not None:
+                backend.close()
 
     def __enter__(self) -> JobKit:
         return self

@@ -22,6 +22,7 @@ from jobkit.url import Url, nearest
 
 URL_VARIABLE = "JOBKIT_URL"
 STORE_VARIABLE = "JOBKIT_STORE_URL"
+OUTBOX_VARIABLE = "JOBKIT_OUTBOX_URL"
 
 ADAPTERS = "jobkit.adapters"
 
@@ -33,26 +34,34 @@ class Backends:
 
     Attributes:
         store: The transport's own URL where no other is named.
+        outbox: The SQL database in which the application's transactions live, where that is not the transport's; None
+            where ``connection=`` needs no outbox.
     """
 
     transport: Url
     store: Url
+    outbox: Url | None = None
 
     @property
     def same_database(self) -> bool:
         """Whether jobs and records lie in one database, so that one transaction can hold both."""
-        return attrs.evolve(self.transport, params=_place(self.transport)) == attrs.evolve(
-            self.store, params=_place(self.store)
-        )
+        return _place(self.transport) == _place(self.store)
 
 
-def _place(url: Url) -> dict[str, str]:
-    return {name: value for name, value in url.params.items() if name == "namespace"}
+def _place(url: Url) -> Url:
+    """What of *url* says where things lie."""
+    return attrs.evolve(url, params={name: value for name, value in url.params.items() if name == "namespace"})
 
 
-def backends(default: str | None, store: str | None, environment: Mapping[str, str] | None = None) -> Backends:
+def backends(
+    default: str | None,
+    store: str | None,
+    outbox: str | None = None,
+    environment: Mapping[str, str] | None = None,
+) -> Backends:
     """
-    The backends to use: the environment's ``JOBKIT_URL`` and ``JOBKIT_STORE_URL`` win over what the code says.
+    The backends to use: the environment's ``JOBKIT_URL``, ``JOBKIT_STORE_URL`` and ``JOBKIT_OUTBOX_URL`` win over what the
+    code says. An outbox in the transport's own place is none: ``connection=`` writes there directly.
 
     Raises:
         ConfigurationError: Nothing names a backend; jobs never go silently to a file of jobkit's own choosing.
@@ -67,7 +76,20 @@ def backends(default: str | None, store: str | None, environment: Mapping[str, s
     # A store that the code names belongs to the transport that it names: another transport from the environment comes
     # with its own store, unless the environment names that too.
     store_named = env.get(STORE_VARIABLE) or (store if not env.get(URL_VARIABLE) or not default else None)
-    return Backends(transport, Url.parse(store_named) if store_named else transport)
+    return Backends(
+        transport, Url.parse(store_named) if store_named else transport, _outbox(named_outbox(outbox, env), transport)
+    )
+
+
+def named_outbox(outbox: str | None, environment: Mapping[str, str] | None = None) -> str | None:
+    """The outbox that the environment or the code names, if one does."""
+    env = os.environ if environment is None else environment
+    return env.get(OUTBOX_VARIABLE) or outbox
+
+
+def _outbox(named: str | None, transport: Url) -> Url | None:
+    url = Url.parse(named) if named else None
+    return None if url is None or _place(url) == _place(transport) else url
 
 
 @contextmanager

@@ -165,7 +165,7 @@ class DeadLetters:
         if written.answer is not Answer.YES:
             return "somebody else has taken it up"
         records.put(backend.store, [Write(Key(records.DEAD, stored.record.entry), None)])
-        parking.promote_job(backend, job_id)
+        parking.promote_jobs(backend, [job_id])
         return "replayed"
 
     def _purge(self, job_id: str) -> str:

@@ -17,6 +17,7 @@ from jobkit.envelope import WIRE_VERSION, Envelope, Step
 from jobkit.errors import Rejected, TooLarge, Unavailable, Uncertain, Unsupported
 from jobkit.handlers import New, Using
 from jobkit.ids import new_id
+from jobkit.queues import OUTBOX
 from jobkit.store import Expect, Write
 from jobkit.transport import Answer, Message, Sent, Transport
 
@@ -50,6 +51,25 @@ def plan(jobs: Sequence[New[Any]], backend: Backend) -> Plan:
     now = backend.now() if any(_needs_clock(job, backend) for job in jobs) else backend.clock.now()
     for job in jobs:
         _plan_one(made, job, backend, now)
+    return made
+
+
+def plan_for_outbox(jobs: Sequence[New[Any]], backend: Backend, outbox: Backend) -> Plan:
+    """
+    The same for jobs that go to *outbox* with the caller's transaction, and to *backend* once a relay moves them on.
+
+    Their delays pass in the outbox, whose clock decides: nothing of *backend* needs to be reached for this.
+
+    Raises:
+        TooLarge: As `plan`.
+    """
+    now = outbox.now() if any(_needs_clock(job, backend) for job in jobs) else outbox.clock.now()
+    made = Plan([], [], [])
+    for job in jobs:
+        envelope, delay = _first(job, now)
+        body = codec.encode(envelope)
+        _check_size(envelope, body, backend)
+        made.messages.append(Message(id=envelope.message_id, queue=OUTBOX, body=body, delay=delay))
     return made
 
 
@@ -111,7 +131,10 @@ def carry_out_in_transaction(made: Plan, backend: Backend, connection: Any) -> N
     """
     transport = backend.transport
     if not transport.capabilities.transactional:
-        raise Unsupported(f"connection=: {transport.capabilities.name} does not live in an SQL database")
+        raise Unsupported(
+            f"connection=: {transport.capabilities.name} does not live in an SQL database; name yours as the outbox: "
+            "JobKit(outbox=...) or JOBKIT_OUTBOX_URL"
+        )
     writes = [*made.records, *made.entries]
     if writes and not backend.same_database:
         raise Unsupported("connection=: a tracked or long delayed job needs its store in the same database as the jobs")
@@ -147,10 +170,15 @@ def send(transport: Transport, messages: Sequence[Message], attempts: int = 3) -
 
 
 def _plan_one(made: Plan, job: New[Any], backend: Backend, now: datetime) -> None:
-    links = job.chain()
-    first, delay = links[0], _delay(links[0].using, now)
-    envelope = _envelope(first, [_step(link) for link in links[1:]], now, delay)
-    _plan_envelope(made, envelope, now, delay, backend, track=first.handler.options.track)
+    envelope, delay = _first(job, now)
+    _plan_envelope(made, envelope, now, delay, backend, track=job.chain()[0].handler.options.track)
+
+
+def _first(job: New[Any], now: datetime) -> tuple[Envelope, float]:
+    """The envelope of the chain's first job, which carries the others, and its delay."""
+    first, *rest = job.chain()
+    delay = _delay(first.using, now)
+    return _envelope(first, [_step(link) for link in rest], now, delay), delay
 
 
 def _plan_envelope(made: Plan, envelope: Envelope, now: datetime, delay: float, backend: Backend, *, track: bool) -> None:

@@ -114,13 +114,14 @@ def promote(backend: Backend) -> Pass:
     return Pass(sent, 0.0 if len(due) == BATCH else None)
 
 
-def promote_job(backend: Backend, job_id: str) -> None:
-    """Send one parked job now, if it is due; its entry tells the promoter to do it should this process not get that far."""
-    [stored] = records.read(backend.store, [job_id])
-    if stored is not None and stored.record.entry:
-        [entry] = backend.store.get([Key(records.DUE, stored.record.entry)])
-        if entry is not None:
-            _promote(backend, [(stored.record.entry, entry)], backend.now())
+def promote_jobs(backend: Backend, ids: Sequence[str]) -> None:
+    """Send these parked jobs now; their entries tell the promoter to do it should this process not get that far."""
+    found = [stored.record.entry for stored in records.read(backend.store, ids) if stored is not None]
+    names = [name for name in found if name]
+    entries = zip(names, backend.store.get([Key(records.DUE, name) for name in names]), strict=True)
+    due = [(name, entry) for name, entry in entries if entry is not None]
+    if due:
+        _promote(backend, due, backend.now())
 
 
 def _promote(backend: Backend, entries: Sequence[tuple[str, Record]], now: datetime) -> int:

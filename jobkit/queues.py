@@ -15,6 +15,9 @@ from jobkit.errors import ConfigurationError
 Priority = Literal["low", "normal", "high"]
 PRIORITIES: tuple[Priority, ...] = get_args(Priority)
 
+OUTBOX = "outbox--relay"
+"""The outbox's physical queue. No user's queue can be called so."""
+
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _SUFFIX: dict[Priority, str] = {"high": "--high", "normal": "", "low": "--low"}
 

@@ -98,10 +98,10 @@ def test_a_store_alone_names_no_backend(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_options_of_the_url_do_not_make_it_another_database() -> None:
-    found = config.backends("sqlite:///a.db?timeout=1", "sqlite:///a.db?timeout=2", {})
+    found = config.backends("sqlite:///a.db?timeout=1", "sqlite:///a.db?timeout=2", environment={})
     assert found.same_database
-    assert not config.backends("sqlite:///a.db", "sqlite:///b.db", {}).same_database
-    assert not config.backends("sqlite:///a.db?namespace=x", "sqlite:///a.db?namespace=y", {}).same_database
+    assert not config.backends("sqlite:///a.db", "sqlite:///b.db", environment={}).same_database
+    assert not config.backends("sqlite:///a.db?namespace=x", "sqlite:///a.db?namespace=y", environment={}).same_database
 
 
 def test_an_unknown_scheme_names_the_nearest_installed_one() -> None:

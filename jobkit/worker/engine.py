@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable
 
 from jobkit import decision, parking
-from jobkit.errors import JobKitError, Unavailable
+from jobkit.errors import ConfigurationError, JobKitError, Unavailable
 from jobkit.outcome import HandedBack, Outcome
 from jobkit.worker.admission import Admission
 from jobkit.worker.execution import Execution
@@ -21,6 +21,7 @@ from jobkit.worker.isolation import Isolation
 from jobkit.worker.lifespans import entered
 from jobkit.worker.loops import running_loop
 from jobkit.worker.patience import Patience
+from jobkit.worker.relay import Relay
 from jobkit.worker.runs import Buffer, Run
 from jobkit.worker.settling import Settler, decided
 from jobkit.worker.workshop import Workshop, log
@@ -48,6 +49,7 @@ class Engine:
         self._fetcher = Fetcher(workshop, Admission(workshop), self._buffer, self._settler)
         self._leadership = parking.Leadership(workshop.backend, parking.LEADER, workshop.id, parking.LEADER_LEASE)
         self._isolation = isolation
+        self._relay = _relay(workshop)
         self._finished = threading.Event()
 
     def stop(self) -> None:
@@ -67,6 +69,7 @@ class Engine:
         settling = self._start(self._settler.run, "settler")
         beating = self._start(self._beat, "heartbeat")
         promoting = self._start(self._promote, "promoter")
+        relaying = self._start(self._relay_outbox, "relay")
         for number in range(self._workshop.settings.concurrency):
             self._start(lambda: self._slot(execution), f"slot-{number}")
         try:
@@ -78,7 +81,7 @@ class Engine:
             settling.join(SETTLE_TIME)
             self._workshop.leaving.set()
             self._finished.set()
-            for thread in (beating, promoting, settling):
+            for thread in (beating, promoting, relaying, settling):
                 thread.join(SETTLE_TIME)
             execution.close()
             self._leave()
@@ -141,6 +144,10 @@ class Engine:
             except (JobKitError, OSError) as error:
                 patience.failed(error, self._workshop.stopping)
 
+    def _relay_outbox(self) -> None:
+        if self._relay is not None:
+            self._relay.run(self._workshop.stopping)
+
     def _leave(self) -> None:
         try:
             self._leadership.release()
@@ -153,3 +160,16 @@ class Engine:
         thread = threading.Thread(target=target, name=f"jobkit-{name}", daemon=True)
         thread.start()
         return thread
+
+
+def _relay(workshop: Workshop) -> Relay | None:
+    """
+    Raises:
+        ConfigurationError: A relay is asked for, and no outbox is named.
+    """
+    if not workshop.settings.relay:
+        return None
+    outbox = workshop.app.outbox
+    if outbox is None:
+        raise ConfigurationError("a relay needs an outbox: set JOBKIT_OUTBOX_URL, or give JobKit(outbox=...)")
+    return Relay(outbox, workshop.backend, workshop.id)

@@ -8,7 +8,7 @@ import attrs
 
 from jobkit import parking
 from jobkit.errors import JobKitError, SetupRequired, Unavailable
-from jobkit.queues import all_physical, receive_order
+from jobkit.queues import OUTBOX, all_physical, receive_order
 from jobkit.transport import Answer, Delivery
 from jobkit.worker.admission import Admission, Admitted
 from jobkit.worker.patience import Patience
@@ -141,4 +141,7 @@ class Fetcher:
         if parking.promote(workshop.backend).sent:
             return False
         names = [name for queue in workshop.settings.queues for name in all_physical(queue)]
-        return all(not depth.ready and not depth.leased for depth in workshop.backend.transport.depth(names))
+        depths = workshop.backend.transport.depth(names)
+        if workshop.settings.relay and workshop.app.outbox is not None:
+            depths = [*depths, *workshop.app.outbox.transport.depth([OUTBOX])]
+        return all(not depth.ready and not depth.leased for depth in depths)

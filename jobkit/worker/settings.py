@@ -34,6 +34,7 @@ class Settings:
         lease: Seconds for which jobs are borrowed; extended while they run. A crashed worker's jobs come back after it.
         grace: Seconds that running jobs get to end after the signal to stop.
         burst: End when nothing is left to do, delayed jobs aside.
+        relay: Move the outbox's jobs on, too.
     """
 
     queues: tuple[str, ...] = attrs.field(default=(), converter=_queues)
@@ -42,6 +43,7 @@ class Settings:
     lease: float = attrs.field(default=60.0, converter=_lease)
     grace: float = attrs.field(default=25.0, converter=_grace)
     burst: bool = False
+    relay: bool = False
 
     def __attrs_post_init__(self) -> None:
         if not 1 <= self.concurrency <= 10_000:
