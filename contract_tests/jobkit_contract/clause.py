@@ -86,6 +86,7 @@ class Check:
         needs: Capabilities without which the promise is not made. Where one is not declared, its refusals run instead.
         refuses: This is the negative test of a capability: it runs only where that one is *not* declared.
         limit: Seconds after which it counts as hung.
+        heavy: It would hold up others, as by writing many megabytes, and so runs alone.
         later: Why it can not run yet; such a check is "not run", and a level that includes it is not reached.
     """
 
@@ -98,6 +99,7 @@ class Check:
     needs: tuple[str, ...] = ()
     refuses: str = ""
     limit: float = 30.0
+    heavy: bool = False
     later: str = ""
 
     @property

@@ -35,6 +35,7 @@ class Registry:
         needs: str = "",
         refuses: str = "",
         limit: float = 30.0,
+        heavy: bool = False,
         level: Level | None = None,
     ) -> Callable[[Run], Run]:
         """Make the decorated function a check of *clause*. Its name and docstring are shown in reports."""
@@ -51,6 +52,7 @@ class Registry:
                     needs=tuple(needs.split()),
                     refuses=refuses,
                     limit=limit,
+                    heavy=heavy,
                 )
             )
             return run

@@ -53,11 +53,23 @@ def run(
     checks: Iterable[Check], harness: Harness, *, seed: int, side_by_side: int = SIDE_BY_SIDE, told: Told = lambda _: None
 ) -> dict[str, Outcome]:
     """What each of *checks* came to. Those that are still to come are left out: they did not run."""
+    outcomes: dict[str, Outcome] = {}
+    able = [check for check in checks if check.run]
+    for group, at_once in (
+        ([each for each in able if each.heavy], 1),
+        ([each for each in able if not each.heavy], side_by_side),
+    ):
+        _run_group(group, harness, seed, at_once, outcomes, told)
+    return outcomes
+
+
+def _run_group(
+    checks: list[Check], harness: Harness, seed: int, at_once: int, outcomes: dict[str, Outcome], told: Told
+) -> None:
     pending: SimpleQueue[Check] = SimpleQueue()
     # The longest first, so that none is left over at the end.
-    for check in sorted((check for check in checks if check.run), key=lambda check: -check.limit):
+    for check in sorted(checks, key=lambda check: -check.limit):
         pending.put(check)
-    outcomes: dict[str, Outcome] = {}
 
     def work() -> None:
         while True:
@@ -68,10 +80,9 @@ def run(
             outcomes[check.id] = run_one(check, harness, f"{seed}/{check.id}")
             told(outcomes[check.id])
 
-    with ThreadPoolExecutor(side_by_side) as pool:
-        for future in [pool.submit(work) for _ in range(side_by_side)]:
+    with ThreadPoolExecutor(at_once) as pool:
+        for future in [pool.submit(work) for _ in range(at_once)]:
             future.result()
-    return outcomes
 
 
 @attrs.define

@@ -2,13 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from jobkit.errors import SetupRequired, Unsupported
 from jobkit.store import Key, Write
+from jobkit.transport import Again, Answer, Delivery, Done, Settlement
 from jobkit_contract.bench import QUEUES, Bench
 from jobkit_contract.clause import Plane
 from jobkit_contract.clauses.counts import told
+from jobkit_contract.clauses.settlement import renewed
 from jobkit_contract.registry import CONTRACT
-from jobkit_contract.steps import GRACE, bodies, depth, expect, expect_equal, nothing_comes, raises, receive, send, take
+from jobkit_contract.steps import (
+    GRACE,
+    answers_are,
+    bodies,
+    depth,
+    expect,
+    expect_equal,
+    nothing_comes,
+    raises,
+    receive,
+    send,
+    short_lease,
+    take,
+    until_lapsed,
+)
 
 FLOORS = {"max_body": 128 * 1024, "max_lease": 60.0, "max_delay": 0.0}
 CEILINGS = {"min_lease": 30.0, "wake_latency": 5.0, "lease_slack": 10.0, "prefetch": 1000}
@@ -101,6 +119,28 @@ def copies_are_made_where_single_delivery_is_not_declared(bench: Bench) -> None:
     send(transport, message)
     send(transport, message)
     expect_equal(bodies(take(bench, transport, 2)), [b"twice", b"twice"], "copies")
+
+
+@CONTRACT.check("CAP-2", refuses="atomic_successors", limit=60)
+def nothing_is_lost_where_successors_are_not_atomic(bench: Bench) -> None:
+    """The floor: Done of a lapsed loan may have sent successors by mistake, but the message itself comes back."""
+    _comes_back(bench, lambda loan: Done(loan, (bench.message("successor", queue="other"),)))
+
+
+@CONTRACT.check("CAP-2", refuses="atomic_again", limit=60)
+def nothing_is_lost_where_again_is_not_atomic(bench: Bench) -> None:
+    """The floor: Again of a lapsed loan may have left a copy, but the message is there at least once."""
+    _comes_back(bench, lambda loan: Again(loan, renewed(loan, loan.message.body)))
+
+
+def _comes_back(bench: Bench, settlement: Callable[[Delivery], Settlement]) -> None:
+    transport = bench.transport()
+    lease = short_lease(bench)
+    send(transport, bench.message("kept"))
+    loan = take(bench, transport, 1, lease=lease)[0]
+    bench.sleep(until_lapsed(bench, lease))
+    answers_are(transport.settle([settlement(loan)]), [Answer.LOST], "a settlement of a lapsed loan")
+    expect_equal(bodies(take(bench, transport, 1, within=lease)), [b"kept"], "what came back")
 
 
 @CONTRACT.check("CAP-2", refuses="exact_counts", limit=90)

@@ -98,7 +98,7 @@ def queue_and_id_come_back(bench: Bench) -> None:
     expect_equal(seen, {(each.id, each.queue, each.body) for each in batch}, "what came back")
 
 
-@CONTRACT.check("DLV-3", limit=60)
+@CONTRACT.check("DLV-3", limit=60, heavy=True)
 def the_largest_body_passes(bench: Bench) -> None:
     """A body of `max_body` bytes is sent, received whole and settled."""
     transport = bench.transport()

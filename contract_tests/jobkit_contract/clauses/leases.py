@@ -72,7 +72,7 @@ def a_closed_holders_messages_come_back(bench: Bench) -> None:
 @CONTRACT.check("LSE-2", limit=180)
 def extending_keeps_a_message_for_ten_leases(bench: Bench) -> None:
     """A loan that is extended in time is nobody else's for more than ten leases, and is then settled as usual."""
-    if not any(_keeps(bench, short_lease(bench, lease)) for lease in (2.0, 5.0)):
+    if not any(_keeps(bench.sibling(), short_lease(bench, lease)) for lease in (2.0, 5.0)):
         raise NotRun("this machine was too slow to extend a lease in time")
 
 
@@ -89,7 +89,6 @@ def _keeps(bench: Bench, lease: float) -> bool:
         answer = holder.extend([loan], lease=lease)[0].answer
         stolen = receive(other)
         if steady() - extended > 0.9 * lease:
-            done(other, stolen)
             return False
         extended = begun
         expect_equal(answer, Answer.YES, f"extend within {lease} s")

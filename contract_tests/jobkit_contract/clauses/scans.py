@@ -142,7 +142,7 @@ def values_come_back_byte_for_byte(bench: Bench) -> None:
     )
 
 
-@CONTRACT.check("STO-5", plane=Plane.STORE, limit=60)
+@CONTRACT.check("STO-5", plane=Plane.STORE, limit=60, heavy=True)
 def the_largest_value_passes(bench: Bench) -> None:
     """A value of `max_value` bytes is written and read whole; one byte more raises TooLarge before any I/O."""
     store = bench.store()
