@@ -22,7 +22,7 @@ from jobkit.worker.heartbeat import Heartbeat
 from jobkit.worker.inline import Inline
 from jobkit.worker.runs import Buffer, Run
 from jobkit.worker.settings import Settings
-from jobkit.worker.settling import Ended, Settler
+from jobkit.worker.settling import Settler
 from jobkit.worker.workshop import Workshop
 
 LEASE = 60.0
@@ -138,9 +138,9 @@ class World:
 class _Inline(Inline):
     """Its jobs can be seen by a heartbeat."""
 
-    def _run(self, run: Run) -> Ended | None:
+    def _run(self, run: Run) -> None:
         self._workshop.held.add([run])
-        return super()._run(run)
+        super()._run(run)
 
 
 class Process:
