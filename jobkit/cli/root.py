@@ -14,6 +14,7 @@ from jobkit.cli.doctor import doctor
 from jobkit.cli.enqueue import enqueue
 from jobkit.cli.failures import EXPLAINED, told_plainly
 from jobkit.cli.purge import purge
+from jobkit.cli.relay import relay
 from jobkit.cli.setup import setup
 from jobkit.cli.stats import stats
 from jobkit.cli.status import status
@@ -67,5 +68,5 @@ def main() -> None:
     """
 
 
-for _command in (dead, doctor, enqueue, purge, setup, stats, status, worker):
+for _command in (dead, doctor, enqueue, purge, relay, setup, stats, status, worker):
     main.add_command(_command)

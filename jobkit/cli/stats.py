@@ -12,6 +12,7 @@ from jobkit.cli.options import app_options, queues_option
 from jobkit.cli.output import json_option, note, plain, print_json, print_table
 from jobkit.heartbeats import WorkerReport
 from jobkit.stats import QueueStats
+from jobkit.transport import Depth
 
 FIGURES = ("ready", "delayed", "leased", "dead", "oldest_age")
 COUNTERS = ("done", "retried", "dead", "snoozed", "discarded", "expired", "lost")
@@ -26,12 +27,22 @@ def stats(app: JobKit, queues: tuple[str, ...], as_json: bool) -> None:
 
     What a broker cannot tell is "-", and null in JSON. The oldest age is that of the oldest ready job, in seconds.
     """
-    figures, workers = app.stats(queues), app.workers()
+    figures, workers, outbox = app.stats(queues), app.workers(), app.outbox_depth()
     if as_json:
-        print_json({"queues": [plain(queue) for queue in figures], "workers": [plain(worker) for worker in workers]})
-    else:
-        _print_queues(figures)
-        _print_workers(workers)
+        told = {"queues": [plain(queue) for queue in figures], "workers": [plain(worker) for worker in workers]}
+        print_json(told if outbox is None else {**told, "outbox": _lag(outbox)})
+        return
+    _print_queues(figures)
+    if outbox is not None:
+        click.echo()
+        lag = _lag(outbox)
+        print_table(("outbox", *(name.replace("_", " ") for name in lag)), [("", *lag.values())], right=tuple(lag))
+    _print_workers(workers)
+
+
+def _lag(outbox: Depth) -> dict[str, Any]:
+    """What waits in the outbox; the oldest age is by how much the relays lag behind."""
+    return {"ready": outbox.ready, "delayed": outbox.delayed, "leased": outbox.leased, "oldest_age": outbox.oldest_age}
 
 
 def _print_queues(figures: Sequence[QueueStats]) -> None:

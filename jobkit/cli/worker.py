@@ -34,6 +34,7 @@ LOG_LEVELS = ("debug", "info", "warning", "error")
     help="How long running jobs may go on after the first SIGTERM or Ctrl-C; a second one ends them at once.",
 )
 @click.option("--burst", is_flag=True, help="End when nothing is left to do, delayed jobs aside.")
+@click.option("--relay", is_flag=True, help="Move the outbox's jobs on, too (JOBKIT_OUTBOX_URL).")
 @click.option("--factory", is_flag=True, help="APP is a function that returns the app.")
 @click.option("--log-level", type=click.Choice(LOG_LEVELS, case_sensitive=False), default="info", show_default=True)
 @backend_options
@@ -47,6 +48,7 @@ def worker(
     lease: float,
     grace: float,
     burst: bool,
+    relay: bool,
     factory: bool,
     log_level: str,
 ) -> None:
@@ -60,7 +62,13 @@ def worker(
 
     try:
         settings = Settings(
-            queues=queues, concurrency=concurrency, processes=processes, lease=lease, grace=grace, burst=burst
+            queues=queues,
+            concurrency=concurrency,
+            processes=processes,
+            lease=lease,
+            grace=grace,
+            burst=burst,
+            relay=relay,
         )
     except ConfigurationError as error:
         raise click.UsageError(str(error)) from error

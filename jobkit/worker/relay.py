@@ -40,6 +40,19 @@ class Relay:
             return 0
         return moving.take_over(deliveries, source, self._backend, self._name)
 
+    def drain(self, stop: threading.Event) -> None:
+        """
+        Until nothing is left that is due, on loan to another relay included.
+
+        Raises:
+            Unavailable: As `moving.take_over`.
+        """
+        while not stop.is_set():
+            [depth] = self._outbox.transport.depth([OUTBOX])
+            if not depth.ready and not depth.leased:
+                return
+            self.step(stop, wait=1.0)
+
     def run(self, stop: threading.Event) -> None:
         """Until *stop*; an outage on either side is waited for."""
         patience = Patience("relaying the outbox")
