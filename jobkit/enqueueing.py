@@ -4,7 +4,7 @@ The way in: job → envelope → message → transport. Plain jobs touch the bro
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -18,7 +18,7 @@ from jobkit.errors import Rejected, TooLarge, Unavailable, Uncertain, Unsupporte
 from jobkit.handlers import New, Using
 from jobkit.ids import new_id
 from jobkit.queues import OUTBOX
-from jobkit.store import Expect, Write
+from jobkit.store import Expect, Key, Write
 from jobkit.transport import Answer, Message, Sent, Transport
 
 ROOM_FOR_FAILURES = 64 * 1024
@@ -105,18 +105,21 @@ def carry_out(made: Plan, backend: Backend) -> None:
     Raises:
         Unavailable, Uncertain, Rejected: As `Bound.enqueue` says; the records of jobs that were not sent are removed.
     """
+    versions: dict[Key, str | None] = {}
     if made.records:
-        records.put(backend.store, made.records)
+        written = records.put(backend.store, made.records)
+        # A record that was there before is that of an earlier try of the same enqueue: it stays as it is.
+        versions = {write.key: one.version for write, one in zip(made.records, written, strict=True)}
         records.put(backend.store, made.entries)
     if not made.messages:
         return
     try:
         refused = _refused(send(backend.transport, made.messages), made.messages)
     except Unavailable:
-        _forget(made, {message.id for message in made.messages}, backend)
+        _forget(versions, made.messages, backend)
         raise
     if refused:
-        _forget(made, {message.id for message, _ in refused}, backend)
+        _forget(versions, [message for message, _ in refused], backend)
         reasons = "; ".join(f"{message.id}: {reason}" for message, reason in refused)
         raise Rejected(f"{len(refused)} of {len(made.messages)} jobs were refused by the broker: {reasons}")
 
@@ -259,8 +262,13 @@ def _refused(answers: Sequence[Sent], messages: Sequence[Message]) -> list[tuple
     return [(message, sent.reason) for message, sent in pairs if sent.answer is Answer.FAILED]
 
 
-def _forget(made: Plan, message_ids: set[str], backend: Backend) -> None:
-    """Remove the records of jobs that were not sent. At worst they stay and expire, which harms nobody."""
-    gone = [Write(write.key, None) for write in made.records if write.key.name in message_ids]
+def _forget(versions: Mapping[Key, str | None], messages: Sequence[Message], backend: Backend) -> None:
+    """
+    Remove the records of jobs that were not sent, as far as this call has written them and nobody has since.
+
+    At worst they stay and expire, which harms nobody.
+    """
+    keys = [records.job_key(message.id) for message in messages]
+    gone = [Write(key, None, version) for key in keys if (version := versions.get(key)) is not None]
     if gone:
         backend.store.put(gone)
