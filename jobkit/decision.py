@@ -16,6 +16,7 @@ import attrs
 from jobkit import codec, failures, records, tracking
 from jobkit.durations import seconds
 from jobkit.envelope import Envelope, Failure, successor
+from jobkit.errors import TooLarge
 from jobkit.outcome import Discarded, Expired, Failed, HandedBack, Outcome, Snoozed, Success, UnknownType, class_names
 from jobkit.records import JobRecord, Stored
 from jobkit.retry import DEFAULT_POLICY, FailedAttempt, Policy
@@ -38,6 +39,7 @@ class Case:
         delivery: None in custody: no broker holds the job any more.
         stored: The job's record as this worker wrote or read it; None for a plain job.
         unknown_type_for: Seconds for which a job of an unknown type is kept alive.
+        largest_result: Bytes that the backend can keep of a result, and pass on to the next job of a chain.
     """
 
     envelope: Envelope
@@ -50,6 +52,7 @@ class Case:
     worker: str
     now: datetime
     capabilities: TransportCapabilities
+    largest_result: int
 
 
 @attrs.frozen(kw_only=True)
@@ -147,6 +150,10 @@ def failed(error: BaseException, *, after: float | None = None, final: bool = Fa
 
 
 def _succeed(case: Case, result: bytes | None) -> Decision:
+    if result is not None and len(result) > case.largest_result:
+        # Its end could never be written, so it would come back and run again and again.
+        text = f"its result has {len(result)} bytes; this backend keeps {case.largest_result} at most"
+        return _fail(case, failed(TooLarge(text), final=True))
     if case.delivery is None:
         before, then = _follow(case.envelope, result, case.now, None)
     else:

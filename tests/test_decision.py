@@ -113,6 +113,7 @@ def cases(draw: st.DrawFn) -> Case:
         worker="me",
         now=NOW,
         capabilities=draw(CAPABILITIES),
+        largest_result=1000,
     )
 
 
@@ -337,6 +338,7 @@ def plain_case(**changes: Any) -> Case:
         worker="me",
         now=NOW,
         capabilities=BASE,
+        largest_result=1000,
     )
 
 
@@ -401,6 +403,15 @@ def test_a_dead_letter_holds_the_bytes_as_delivered_and_every_failure() -> None:
     assert (failure.attempt, failure.worker, failure.at) == (10, "me", NOW)
     entry = records.parse_dead(Record(made.after[0].value or b"", "v"))
     assert (entry.id, entry.type, entry.attempts, entry.died_at) == ("job", "work", 10, NOW)
+
+
+def test_a_result_that_the_backend_cannot_keep_ends_the_job_as_dead_instead_of_running_it_again() -> None:
+    made = decide(plain_case(successors=(STEP,)), Success(b'"' + b"x" * 2000 + b'"'))
+    assert (made.label, made.before) == ("dead", ())
+    found = after(made)
+    assert found.then == ()
+    assert found.record is not None
+    assert "its result has 2002 bytes; this backend keeps 1000 at most" in found.record.reason
 
 
 def test_a_copy_without_a_record_is_just_settled() -> None:

@@ -15,6 +15,7 @@ from jobkit import heartbeats
 from jobkit.app import JobKit
 from jobkit.backend import Backend
 from jobkit.decision import Case
+from jobkit.enqueueing import ROOM_FOR_FAILURES
 from jobkit.envelope import Envelope
 from jobkit.handlers import Handler
 from jobkit.heartbeats import TypeCounts, WorkerReport
@@ -94,6 +95,7 @@ class Workshop:
             worker=self.id,
             now=self.backend.now(),
             capabilities=self.backend.transport.capabilities,
+            largest_result=self.backend.largest_body - ROOM_FOR_FAILURES,
         )
 
     def report(self) -> WorkerReport:
