@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Iterator
 
-from jobkit.errors import JobKitError
+from jobkit.errors import Closed, JobKitError
 from jobkit_postgres.connection import Connection
 from jobkit_postgres.forks import Forgetful, after_fork
 from jobkit_postgres.pool import Pool
@@ -81,7 +81,7 @@ class Listener(Forgetful):
             connection.run_script(f"listen {self._pool.target.schema}", deadline)
             with self._lock:
                 if self._closed:
-                    return
+                    raise Closed("closed while it connected")
                 self._connection = connection
             connection.socket.settimeout(None)
             yield connection
