@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future
 
 import attrs
 
 from jobkit.transport import Delivery
 from jobkit_rabbitmq.loans import Loan
+
+SPARE_FOR = 0.5
+"""Seconds for which a message that came too late for its receiver is kept for the next one."""
+
+MOST_SPARE = 64
+"""How many such messages are kept at most."""
 
 
 @attrs.define(eq=False)
@@ -36,6 +42,10 @@ class Catch:
     loans: list[Loan] = attrs.field(factory=list)
     over: bool = False
 
+    def __attrs_post_init__(self) -> None:
+        # Once it is asked for it can't be withdrawn: whatever is delivered has to be answered for.
+        self.outcome.set_running_or_notify_cancel()
+
     @property
     def full(self) -> bool:
         return len(self.loans) >= (1 if self.patient else self.limit)
@@ -49,7 +59,32 @@ class Catch:
         self.outcome.set_result([lend(loan, self.lease) for loan in taken])
         return left
 
-    def fail(self, error: Exception) -> None:
+    def fail(self, error: BaseException) -> None:
         self.over = True
         if not self.outcome.done():
             self.outcome.set_exception(error)
+
+
+class Spare:
+    """Messages that came when their receiver had been answered. On loan to nobody, until somebody asks or they go back."""
+
+    def __init__(self) -> None:
+        self._loans: list[Loan] = []
+
+    def add(self, loans: Iterable[Loan]) -> None:
+        self._loans += loans
+
+    def take(self, queues: Sequence[str], limit: int) -> list[Loan]:
+        """At most *limit*, of the first of *queues* first."""
+        found = [loan for queue in queues for loan in self._loans if loan.message.queue == queue][:limit]
+        self._loans = [loan for loan in self._loans if loan not in found]
+        return found
+
+    def stale(self, now: float) -> list[Loan]:
+        """Those that nobody has asked for in time, and the latest of too many."""
+        going = [loan for place, loan in enumerate(self._loans) if place >= MOST_SPARE or loan.taken + SPARE_FOR <= now]
+        self._loans = [loan for loan in self._loans if loan not in going]
+        return going
+
+    def next_end(self) -> float | None:
+        return min((loan.taken + SPARE_FOR for loan in self._loans), default=None)

@@ -86,7 +86,7 @@ class Channel(pyamqp.Channel):
 
     def _setup_listeners(self) -> None:
         super()._setup_listeners()
-        self._callbacks.update({method: self._on_reply for method in _REPLIES})
+        self._callbacks.update(dict.fromkeys(_REPLIES, self._on_reply))
         for name in ("Deliver", "Return", "Ack", "Nack", "Cancel"):
             self._callbacks[getattr(spec.Basic, name)] = partial(self._on_event, name)
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
+from functools import partial
 from typing import Any
 
 import attrs
@@ -15,19 +16,16 @@ from amqp.exceptions import AccessRefused
 from jobkit.clock import Clock
 from jobkit.errors import JobKitError
 from jobkit.transport import Answer, Delivery, Message, Settled
-from jobkit_rabbitmq.catching import Catch
+from jobkit_rabbitmq.catching import MOST_SPARE, Catch, Spare
 from jobkit_rabbitmq.channel import Channel, Reply
 from jobkit_rabbitmq.failures import ReplyLost, words
 from jobkit_rabbitmq.loans import Book, Loan
 from jobkit_rabbitmq.options import Target
-from jobkit_rabbitmq.queues import Names, Scout
+from jobkit_rabbitmq.queues import Scout
 from jobkit_rabbitmq.wire import Wire
 
-SPARE_FOR = 0.5
-"""Seconds for which a message that came too late for its receiver is kept for the next one."""
-
-MOST_SPARE = 64
-"""How many such messages are kept at most."""
+IDLE = 60.0
+"""Seconds until something will be due, if nothing is; a matter of form, since the link looks at the clock more often."""
 
 YES = Settled(Answer.YES)
 LOST = Settled(Answer.LOST)
@@ -51,21 +49,18 @@ class Change:
         self.answers = [LOST] * len(self.loans)
 
 
-class Lending:
+class Lending(Scout):
     """The session of the receiving connection."""
 
     def __init__(self, wire: Wire, target: Target, clock: Clock) -> None:
-        self._wire = wire
-        self._target = target
+        super().__init__(wire, target)
         self._clock = clock
-        self._names = Names(target.options.namespace)
-        self.scout = Scout(wire, target)
         self._numbers = 0
         self._open_channel()
 
     # Receiving
 
-    def catch(self, catch: Catch, _outcome: Future[Any]) -> None:
+    def catch(self, outcome: Future[None], catch: Catch) -> None:
         """Have messages delivered for *catch*, until it is full or nothing more is there; the patient one waits."""
         for queue in catch.queues:
             self._numbers += 1
@@ -74,36 +69,35 @@ class Lending:
             self._channel.consume(self._names.of(queue), tag, catch.window)
         if not catch.patient:
             # What the consumer was given is under way behind the first reply, and has come before the second.
-            self._after_marker(lambda: self._after_marker(lambda: self.give_up(catch)))
+            self._after_marker(lambda: self._after_marker(lambda: self._answer(catch)))
+        outcome.set_result(None)
 
-    def give_up(self, catch: Catch, _outcome: Future[Any] | None = None) -> None:
+    def give_up(self, outcome: Future[None], catch: Catch) -> None:
         """Answer *catch* with what is there."""
-        if not catch.over:
-            self._answer(catch)
+        self._answer(catch)
+        outcome.set_result(None)
 
-    def spare(self, queues: Sequence[str], limit: int, lease: float, outcome: Future[list[Delivery]]) -> None:
+    def take_spare(self, outcome: Future[list[Delivery]], queues: Sequence[str], limit: int, lease: float) -> None:
         """What others have left of *queues*, in order."""
-        found = [loan for queue in queues for loan in self._spare if loan.message.queue == queue][:limit]
-        self._spare = [loan for loan in self._spare if loan not in found]
-        outcome.set_result([self._lend(loan, lease) for loan in found])
+        outcome.set_result([self._lend(loan, lease) for loan in self._spare.take(queues, limit)])
 
     # Loans
 
-    def pin(self, loans: Sequence[Loan], outcome: Future[list[bool]]) -> None:
+    def pin(self, outcome: Future[list[bool]], loans: Sequence[Loan]) -> None:
         """Keep those that live from lapsing, while their successors are sent."""
         now = self._clock.steady()
-        alive = [self._holds(loan, now) for loan in loans]
+        alive = [self._holds(loan, now) and not loan.pinned for loan in loans]
         for loan, lives in zip(loans, alive, strict=True):
-            loan.pinned = lives
+            loan.pinned |= lives
         outcome.set_result(alive)
 
-    def unpin(self, loans: Sequence[Loan], outcome: Future[None]) -> None:
+    def unpin(self, outcome: Future[None], loans: Sequence[Loan]) -> None:
         """Let them lapse as usual."""
         for loan in loans:
             loan.pinned = False
         outcome.set_result(None)
 
-    def settle(self, change: Change, outcome: Future[None]) -> None:
+    def settle(self, outcome: Future[None], change: Change) -> None:
         """Have the messages removed."""
         now = self._clock.steady()
         for number, loan in enumerate(change.loans):
@@ -114,7 +108,7 @@ class Lending:
                 self._channel.send_method(spec.Basic.Ack, "Lb", (loan.tag, False))
         self._confirm(change, outcome)
 
-    def extend(self, change: Change, lease: float, outcome: Future[None]) -> None:
+    def extend(self, outcome: Future[None], change: Change, lease: float) -> None:
         """Move the ends of loans, and ask whether the channel that holds them still stands."""
         now = self._clock.steady()
         longest = self._target.options.max_lease
@@ -130,10 +124,9 @@ class Lending:
             change.asked = True
         self._confirm(change, outcome)
 
-    def purge_spare(self, queue: str, outcome: Future[int]) -> None:
+    def purge_spare(self, outcome: Future[int], queue: str) -> None:
         """Remove what is kept for later receivers, as it is on loan to nobody."""
-        gone = [loan for loan in self._spare if loan.message.queue == queue]
-        self._spare = [loan for loan in self._spare if loan.message.queue != queue]
+        gone = self._spare.take([queue], MOST_SPARE)
         for loan in gone:
             self._channel.send_method(spec.Basic.Ack, "Lb", (loan.tag, False))
         outcome.set_result(len(gone))
@@ -148,24 +141,19 @@ class Lending:
         for loan in self._book.lapsed(now):
             loan.until = None
             self._give_back(loan)
-        late = [loan for loan in self._spare if loan.taken + SPARE_FOR <= now]
-        for loan in [*late, *self._spare[MOST_SPARE:]]:
-            if loan in self._spare:
-                self._spare.remove(loan)
-                self._give_back(loan)
-        ends = [loan.taken + SPARE_FOR for loan in self._spare]
-        if (end := self._book.next_end()) is not None:
-            ends.append(end)
-        return max(0.0, min(ends, default=now + 60.0) - now)
+        for loan in self._spare.stale(now):
+            self._give_back(loan)
+        ends = [end for end in (self._book.next_end(), self._spare.next_end()) if end is not None]
+        return max(0.0, min(ends, default=now + IDLE) - now)
 
     def broken(self, error: JobKitError) -> None:
+        super().broken(error)
         self._channel.fail(error)
-        self.scout.broken(error)
 
     def _open_channel(self) -> None:
         self._book = Book()
         self._catches: dict[str, Catch] = {}
-        self._spare: list[Loan] = []
+        self._spare = Spare()
         self._channel = Channel(self._wire.connection, self._on_event)
         self._channel.on_closed = self._on_closed
 
@@ -185,24 +173,29 @@ class Lending:
             self._on_deliver(*arguments)
         elif name == "Cancel":
             catch = self._catches.pop(arguments[0], None)
-            if catch is not None and not catch.over:
-                self.give_up(catch)
+            if catch is not None:
+                self._answer(catch)
 
     def _on_deliver(self, tag: str, number: int, redelivered: bool, _exchange: str, name: str, packet: Packet) -> None:
         catch = self._catches.get(tag)
-        queue = name.removeprefix(self._names.of(""))
+        queue = catch.tags[tag] if catch else name.removeprefix(self._names.of(""))
         message = Message(id=packet.properties.get("message_id") or uuid.uuid4().hex, queue=queue, body=packet.body or b"")
         loan = Loan(self._book, number, message, receives(packet, redelivered), self._clock.steady())
         if catch is None or catch.over:
-            self._spare.append(loan)
+            self._spare.add([loan])
         else:
             catch.loans.append(loan)
 
     def _answer(self, catch: Catch) -> None:
+        if catch.over:
+            return
         for tag in catch.tags:
             if tag in self._catches:
-                self._channel.cancel(tag).add_done_callback(lambda _, tag=tag: self._catches.pop(tag, None))
-        self._spare += catch.answer(self._lend)
+                self._channel.cancel(tag).add_done_callback(partial(self._forget, tag))
+        self._spare.add(catch.answer(self._lend))
+
+    def _forget(self, tag: str, _cancelled: Reply) -> None:
+        self._catches.pop(tag, None)
 
     def _lend(self, loan: Loan, lease: float) -> Delivery:
         return loan.lend(self._clock.steady() + min(lease, self._target.options.max_lease))
@@ -230,7 +223,7 @@ class Lending:
 
         self._channel.marker().add_done_callback(read)
 
-    def _after_marker(self, then: Any) -> None:
+    def _after_marker(self, then: Callable[[], None]) -> None:
         self._channel.marker().add_done_callback(lambda reply: None if reply.exception() else then())
 
 

@@ -10,7 +10,8 @@ from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
-from typing import Any, Generic, Protocol, TypeVar
+from contextlib import suppress
+from typing import Any, Concatenate, Generic, ParamSpec, Protocol, TypeVar
 
 from amqp.exceptions import AMQPError
 
@@ -39,7 +40,7 @@ class Session(Protocol):
 
 S = TypeVar("S", bound=Session)
 T = TypeVar("T")
-Command = Callable[[S, "Future[Any]"], None]
+P = ParamSpec("P")
 
 
 class Link(Forgetful, Generic[S]):
@@ -68,16 +69,16 @@ class Link(Forgetful, Generic[S]):
         self._close_pipe()
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
-        self._posted: deque[tuple[Command[S], Future[Any]]] = deque()
+        self._posted: deque[tuple[Callable[[S], None], Future[Any]]] = deque()
         self._condemned: str = ""
         self._session: S | None = None
 
-    def post(self, command: Command[S]) -> Future[Any]:
-        """Have *command* carried out in the link's thread. It settles the future, at once or when a reply comes."""
-        outcome: Future[Any] = Future()
+    def post(self, command: Callable[Concatenate[S, Future[T], P], None], *args: P.args, **kwargs: P.kwargs) -> Future[T]:
+        """Have *command*, a session's method, carried out in the link's thread. It settles the future, sooner or later."""
+        outcome: Future[T] = Future()
         with self._lock:
             self.check_open()
-            self._posted.append((command, outcome))
+            self._posted.append((lambda session: command(session, outcome, *args, **kwargs), outcome))
             self._start()
         self._wake()
         return outcome
@@ -86,7 +87,13 @@ class Link(Forgetful, Generic[S]):
         """When a call that begins now has to have ended; for `call`."""
         return time.monotonic() + self._target.options.timeout
 
-    def call(self, command: Command[S], deadline: float) -> Any:
+    def call(
+        self,
+        deadline: float,
+        command: Callable[Concatenate[S, Future[T], P], None],
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> T:
         """
         Post *command*, and wait for its outcome.
 
@@ -94,7 +101,7 @@ class Link(Forgetful, Generic[S]):
             ReplyLost: It may have been carried out.
             Unavailable, and others of the line: It has not.
         """
-        return self.wait(self.post(command), deadline)
+        return self.wait(self.post(command, *args, **kwargs), deadline)
 
     def wait(self, outcome: Future[T], deadline: float) -> T:
         """Until *outcome* is there. Raises as `call`."""
@@ -105,8 +112,12 @@ class Link(Forgetful, Generic[S]):
                 raise Unavailable(f"{self._target.masked}: no time was left to ask") from error
             if outcome.done() and outcome.exception() is None:
                 return outcome.result()
+            wire = self._wire
             why = f"{self._target.masked}: no reply within {self._target.options.timeout} s"
-            self.condemn(why)
+            if wire is not None and wire.blocked:
+                why = f"{why}: the server takes no messages ({wire.blocked})"
+            else:
+                self.condemn(why)
             raise ReplyLost(why) from error
         except JobKitError:
             raise
@@ -139,10 +150,8 @@ class Link(Forgetful, Generic[S]):
             self._thread.start()
 
     def _wake(self) -> None:
-        try:
+        with suppress(OSError):  # full: it is being woken; or not yet, or no longer, there
             os.write(self._bell, b"!")
-        except OSError:  # full: it is being woken; or not yet, or no longer, there
-            pass
 
     def _close_pipe(self) -> None:
         for descriptor in (self._ear, self._bell):
@@ -184,7 +193,7 @@ class Link(Forgetful, Generic[S]):
             if not outcome.set_running_or_notify_cancel():
                 continue
             try:
-                command(self._connected(), outcome)
+                command(self._connected())
             except JobKitError as error:
                 outcome.set_exception(error)
             except Exception as error:
@@ -216,10 +225,8 @@ class Link(Forgetful, Generic[S]):
         if self._wire is not None:
             poll.register(self._wire, select.POLLIN)
         poll.poll(max(0.0, rest) * 1000)
-        try:
+        with suppress(BlockingIOError):
             os.read(self._ear, 4096)
-        except BlockingIOError:
-            pass
 
     def _end(self, error: JobKitError) -> None:
         wire, self._wire = self._wire, None

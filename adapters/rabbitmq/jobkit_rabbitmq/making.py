@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
 
 from jobkit.errors import SetupRequired, Unavailable
 from jobkit.transport import Answer, Message
@@ -29,19 +28,19 @@ def ensure(link: Link[Posting], names: Names, wanted: Sequence[str], deadline: f
         ours = [names.landing, names.catalogue]
         own = _missing(link, ours, deadline)
         for name in own:
-            link.call(lambda session, outcome, name=name: session.scout.make(name, outcome), deadline)
-        link.call(lambda session, outcome: session.learn([names.catalogue], outcome), deadline)
+            link.call(deadline, Posting.make, name)
+        link.call(deadline, Posting.learn, [names.catalogue])
         others = [name for name in missing if name not in ours]
         _write_down(link, names, others, deadline)
         for name in others:
-            link.call(lambda session, outcome, name=name: session.scout.make(name, outcome), deadline)
+            link.call(deadline, Posting.make, name)
         missing = [*own, *others]
-    link.call(lambda session, outcome: session.learn(wanted, outcome), deadline)
+    link.call(deadline, Posting.learn, wanted)
     return missing
 
 
 def _missing(link: Link[Posting], wanted: Sequence[str], deadline: float) -> list[str]:
-    counts = link.call(lambda session, outcome: session.scout.look(wanted, outcome), deadline)
+    counts = link.call(deadline, Posting.look, wanted)
     return [name for name, count in zip(wanted, counts, strict=True) if count is None]
 
 
@@ -50,11 +49,7 @@ def _write_down(link: Link[Posting], names: Names, made: Sequence[str], deadline
         return
     entries = [Message(id=name, queue="catalogue", body=f"{LAYOUT} {name}".encode()) for name in made]
     post = Post([names.catalogue] * len(entries), entries)
-    if link.call(partial(_submit, post), deadline):
+    if link.call(deadline, Posting.submit, post):
         raise SetupRequired(f"queue {names.catalogue!r} has gone while it was being used")
     if any(answer is None or answer.answer is not Answer.YES for answer in post.answers):
         raise Unavailable(f"queue {names.catalogue!r} took no entry, so nothing was made")
-
-
-def _submit(post: Post, session: Posting, outcome: object) -> None:
-    session.submit(post, outcome)  # type: ignore[arg-type]

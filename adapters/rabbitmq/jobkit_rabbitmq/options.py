@@ -86,14 +86,14 @@ class Target:
         """
         if not self.encrypted:
             return None
-        trusted = {"cafile": self.options.ssl_ca} if self.options.ssl_ca else {}
+        trusted = self.options.ssl_ca or None
         try:
-            ssl.create_default_context(**trusted)
+            ssl.create_default_context(cafile=trusted)
         except (OSError, ssl.SSLError) as error:
             raise ConfigurationError(f"ssl_ca={self.options.ssl_ca}: can't be read as certificates ({error})") from error
         # The handshake is left to the driver's next step, which has a time limit.
         return {
             "server_hostname": self.host,
             "do_handshake_on_connect": False,
-            "context": {"check_hostname": True, **trusted},
+            "context": {"check_hostname": True, "cafile": trusted},
         }

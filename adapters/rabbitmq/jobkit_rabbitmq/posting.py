@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import Future
@@ -15,7 +16,7 @@ from jobkit.errors import JobKitError, Unavailable
 from jobkit.transport import Answer, Message, Sent
 from jobkit_rabbitmq.channel import Channel
 from jobkit_rabbitmq.options import Target
-from jobkit_rabbitmq.queues import Names, Scout
+from jobkit_rabbitmq.queues import Scout
 from jobkit_rabbitmq.wire import Wire
 
 WINDOW = 1000
@@ -36,41 +37,50 @@ class Post:
     Attributes:
         answers: Filled in as the broker tells; None for what it has not told yet.
         written: How many have been handed to the connection.
+        abandoned: Nobody waits for it any more, so nothing more of it may be written.
+        lock: Guards the last two, between the thread that writes and the one that waits.
     """
 
     queues: Sequence[str]
     messages: Sequence[Message]
     answers: list[Sent | None] = attrs.field(init=False)
     written: int = 0
+    abandoned: bool = False
+    lock: threading.Lock = attrs.field(factory=threading.Lock, init=False, repr=False)
     open: int = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
         self.answers = [None] * len(self.messages)
         self.open = len(self.messages)
 
+    def abandon(self) -> int:
+        """Stop. How many have been written by now."""
+        with self.lock:
+            self.abandoned = True
+            return self.written
+
     def results(self, reason: str) -> list[Sent]:
         """The answers, with *reason* why the missing ones are unknown."""
         return [answer or Sent(Answer.UNKNOWN, reason) for answer in self.answers]
 
 
-class Posting:
+class Posting(Scout):
     """
     The session of the publishing connection.
 
     Attributes:
+        server: What the server says of itself.
         known: The broker's queues that were seen to exist since it connected.
     """
 
     def __init__(self, wire: Wire, target: Target) -> None:
-        self._wire = wire
-        self._target = target
-        self._names = Names(target.options.namespace)
-        self.scout = Scout(wire, target)
+        super().__init__(wire, target)
+        self.server = wire.server
         self.known: set[str] = set()
         self._unwritten: deque[tuple[Post, Future[list[str]]]] = deque()
         self._open_channel()
 
-    def submit(self, post: Post, outcome: Future[list[str]]) -> None:
+    def submit(self, outcome: Future[list[str]], post: Post) -> None:
         """
         Publish, and settle *outcome* once everything has been answered: with nothing, or at once and unpublished with
         those queues of which it is not known whether they are there.
@@ -86,7 +96,7 @@ class Posting:
         else:
             self._unwritten.append((post, outcome))
 
-    def learn(self, queues: Sequence[str], outcome: Future[None]) -> None:
+    def learn(self, outcome: Future[None], queues: Sequence[str]) -> None:
         """*queues* are there."""
         self.known.update(queues)
         outcome.set_result(None)
@@ -94,16 +104,18 @@ class Posting:
     def turn(self) -> float:
         while self._unwritten and len(self._unconfirmed) < WINDOW:
             post, outcome = self._unwritten[0]
-            self._write(post, outcome, min(AT_ONCE, WINDOW - len(self._unconfirmed)))
-            if post.written == len(post.messages):
+            with post.lock:
+                if not post.abandoned:
+                    self._write(post, outcome, min(AT_ONCE, WINDOW - len(self._unconfirmed)))
+            if post.abandoned or post.written == len(post.messages):
                 self._unwritten.popleft()
             else:
                 return 0.0
         return 60.0
 
     def broken(self, error: JobKitError) -> None:
+        super().broken(error)
         self._channel.fail(error)
-        self.scout.broken(error)
 
     def _open_channel(self) -> None:
         self._channel = Channel(self._wire.connection, self._on_event)
@@ -111,7 +123,7 @@ class Posting:
         self._channel.request(spec.Confirm.Select, "b", (False,))
         self._next = 1
         self._unconfirmed: dict[int, tuple[Post, int, Future[list[str]]]] = {}
-        self._returned: dict[tuple[str, str], str] = {}
+        self._returned: dict[tuple[str, str], list[str]] = {}
 
     def _write(self, post: Post, outcome: Future[list[str]], most: int) -> None:
         for number in range(post.written, min(len(post.messages), post.written + most)):
@@ -127,7 +139,7 @@ class Posting:
             self._on_confirm(name == "Ack", *arguments)
         elif name == "Return":
             _, text, _, queue, packet = arguments
-            self._returned[packet.properties.get("message_id", ""), queue] = text
+            self._returned.setdefault((packet.properties.get("message_id", ""), queue), []).append(text)
 
     def _on_confirm(self, taken: bool, tag: int, multiple: bool) -> None:
         tags = [tag]
@@ -144,8 +156,11 @@ class Posting:
     def _answer(self, post: Post, number: int, outcome: Future[list[str]], taken: bool) -> None:
         """What can't be routed is returned first, and confirmed all the same."""
         queue = post.queues[number]
-        why = self._returned.pop((post.messages[number].id, queue), None)
-        if why is not None:
+        key = (post.messages[number].id, queue)
+        if key in self._returned:
+            why = self._returned[key].pop()
+            if not self._returned[key]:
+                del self._returned[key]
             self.known.discard(queue)
             post.answers[number] = Sent(Answer.FAILED, f"queue {queue!r} is gone ({why}); the next send will make it anew")
         elif taken:

@@ -21,13 +21,13 @@ def publish(link: Link[Posting], names: Names, messages: Sequence[Message], dead
     """
     post = Post([names.of(message.queue) for message in messages], messages)
     try:
-        unknown = link.call(lambda session, outcome: session.submit(post, outcome), deadline)
+        unknown = link.call(deadline, Posting.submit, post)
         if unknown:
             ensure(link, names, unknown, deadline)
-            if link.call(lambda session, outcome: session.submit(post, outcome), deadline):
+            if link.call(deadline, Posting.submit, post):
                 raise Unavailable("the connection was lost while queues were looked at")
     except JobKitError as error:
-        if not post.written or _is_refusal(error):
+        if not post.abandon() or _is_refusal(error):
             raise
         return _after_failure(post, error)
     return post.results("no answer")

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from typing import Any
 
 from amqp import spec
 from amqp.exceptions import AccessRefused, NotFound
 
-from jobkit.errors import SetupRequired
+from jobkit.errors import JobKitError, SetupRequired
 from jobkit_rabbitmq.channel import Channel, Reply
 from jobkit_rabbitmq.failures import words
 from jobkit_rabbitmq.options import Target
@@ -55,56 +55,63 @@ class Names:
 
 class Scout:
     """
-    Looks at queues, makes and empties them. On a channel of its own, since asking about a missing queue closes the
-    channel, and with it would go all that is on loan there.
+    A session that looks at queues, makes and empties them: on a channel of its own, since asking about a missing queue
+    closes the channel, and with it would go all that is on loan there.
     """
 
     def __init__(self, wire: Wire, target: Target) -> None:
         self._wire = wire
         self._target = target
         self._names = Names(target.options.namespace)
-        self._channel = Channel(wire.connection)
+        self._scouting = Channel(wire.connection)
 
-    def look(self, names: Sequence[str], outcome: Future[list[int | None]]) -> None:
-        """How many messages are ready in each of the queues; None where there is no such queue."""
+    def look(self, outcome: Future[list[int | None]], names: Sequence[str]) -> None:
+        """How many messages are ready in each of the broker's queues *names*; None where there is no such queue."""
         self._look_on(names, [], outcome)
 
-    def make(self, name: str, outcome: Future[Any]) -> None:
+    def make(self, outcome: Future[tuple[Any, ...]], name: str) -> None:
         """Make a queue, or see that it is there and as it should be."""
-        reply = self._open().declare(name, self._names.arguments(name))
+        reply = self._open_scouting().declare(name, self._names.arguments(name))
 
-        def refused(error: BaseException) -> BaseException:
+        def explained(error: BaseException) -> BaseException:
             if isinstance(error, AccessRefused):
                 why = f"{self._target.masked}: queue {name!r} is missing, and making it is refused ({words(error)})"
                 return SetupRequired(f"{why}; run as a user who may: jobkit setup --url '{self._target.masked}'")
             return error
 
-        pass_on(reply, outcome, refused)
+        pass_on(reply, outcome, explained)
 
-    def purge(self, name: str, outcome: Future[Any]) -> None:
-        """Remove what is ready; the outcome's first part is how much it was."""
-        pass_on(self._open().request(spec.Queue.Purge, "Bsb", (0, name, False)), outcome)
+    def purge(self, outcome: Future[tuple[Any, ...]], name: str) -> None:
+        """Remove what is ready; how much it was."""
+        pass_on(self._open_scouting().request(spec.Queue.Purge, "Bsb", (0, name, False)), outcome)
 
-    def delete(self, name: str, outcome: Future[Any]) -> None:
-        pass_on(self._open().request(spec.Queue.Delete, "Bsbbb", (0, name, False, False, False)), outcome)
+    def delete(self, outcome: Future[tuple[Any, ...]], name: str) -> None:
+        """Remove a queue with all that is in it; none is as good as one."""
+        pass_on(self._open_scouting().request(spec.Queue.Delete, "Bsbbb", (0, name, False, False, False)), outcome)
 
-    def peek(self, name: str, outcome: Future[Any]) -> None:
-        """Take one message, and give it back with the connection. Empty if there is none."""
-        pass_on(self._open().request(spec.Basic.Get, "Bsb", (0, name, False)), outcome)
+    def peek(self, outcome: Future[tuple[Any, ...]], name: str) -> None:
+        """Take one message, last in what comes, and give it back with the connection; or get one thing, which is none."""
+        pass_on(self._open_scouting().request(spec.Basic.Get, "Bsb", (0, name, False)), outcome)
 
-    def broken(self, error: Exception) -> None:
-        self._channel.fail(error)
+    def remove(self, outcome: Future[tuple[Any, ...]], tag: int) -> None:
+        """Remove the message that `peek` got under the number *tag*."""
+        channel = self._open_scouting()
+        channel.send_method(spec.Basic.Ack, "Lb", (tag, False))
+        pass_on(channel.marker(), outcome)
 
-    def _open(self) -> Channel:
-        if self._channel.failure is not None:
-            self._channel = Channel(self._wire.connection)
-        return self._channel
+    def broken(self, error: JobKitError) -> None:
+        self._scouting.fail(error)
+
+    def _open_scouting(self) -> Channel:
+        if self._scouting.failure is not None:
+            self._scouting = Channel(self._wire.connection)
+        return self._scouting
 
     def _look_on(self, names: Sequence[str], found: list[int | None], outcome: Future[list[int | None]]) -> None:
         if not names:
             outcome.set_result(found)
             return
-        channel = self._open()
+        channel = self._open_scouting()
         replies = [channel.declare(name) for name in names]
 
         def read(_last: Reply) -> None:
@@ -123,7 +130,11 @@ class Scout:
         replies[-1].add_done_callback(read)
 
 
-def pass_on(reply: Reply, outcome: Future[Any], explain: Any = lambda error: error) -> None:
+def pass_on(
+    reply: Reply,
+    outcome: Future[tuple[Any, ...]],
+    explained: Callable[[BaseException], BaseException] = lambda error: error,
+) -> None:
     """Let *outcome* end as *reply* does."""
 
     def copy(ended: Reply) -> None:
@@ -131,6 +142,6 @@ def pass_on(reply: Reply, outcome: Future[Any], explain: Any = lambda error: err
         if error is None:
             outcome.set_result(ended.result())
         else:
-            outcome.set_exception(explain(error))
+            outcome.set_exception(explained(error))
 
     reply.add_done_callback(copy)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import Future
+from contextlib import suppress
 
 import attrs
 
-from jobkit.errors import JobKitError
-from jobkit.transport import Again, Answer, Done, Message, Sent, Settled, Settlement
+from jobkit.errors import Closed, JobKitError
+from jobkit.transport import Again, Answer, Delivery, Done, Message, Sent, Settled, Settlement
 from jobkit_rabbitmq.lending import LOST, Change, Lending
-from jobkit_rabbitmq.link import Command, Link
+from jobkit_rabbitmq.link import Link
 from jobkit_rabbitmq.loans import Loan
 
 Publish = Callable[[Sequence[Message], float], list[Sent]]
@@ -30,7 +32,7 @@ def stored_by(settlement: Settlement) -> Sequence[Message]:
 class _Step:
     """One settlement on its way; *answer* is None until it is known."""
 
-    loan: Loan
+    loan: Loan | None
     messages: Sequence[Message]
     answer: Settled | None = None
 
@@ -42,29 +44,56 @@ def settle(link: Link[Lending], publish: Publish, settlements: Sequence[Settleme
     Raises:
         Unavailable: Nothing was settled.
     """
-    steps = [_Step(each.delivery.receipt, stored_by(each)) for each in settlements]
+    steps = _steps(settlements)
+    sending = [step for step in steps if step.loan is not None and step.messages]
+    if sending:
+        pinned = _pin(link, sending, deadline)
+        try:
+            _send_first(publish, pinned, deadline)
+            _end(link, steps, deadline)
+        finally:
+            with suppress(Closed):
+                link.post(Lending.unpin, _loans(pinned))
+    else:
+        _end(link, steps, deadline)
+    return [step.answer or LOST for step in steps]
+
+
+def living(deliveries: Iterable[Delivery]) -> list[Loan | None]:
+    """Their loans; None for one that has ended, or stands in the list already, or never was one of ours."""
+    loans = [delivery.receipt for delivery in deliveries]
     seen: set[int] = set()
-    for step in steps:
-        if not isinstance(step.loan, Loan) or step.loan.book.closed or id(step.loan) in seen:
-            step.answer = LOST
-        seen.add(id(step.loan))
-    sending = [step for step in steps if step.answer is None and step.messages]
-    if not sending:
-        return _end(link, steps, deadline)
-    try:
-        _send_first(link, publish, sending, deadline)
-        return _end(link, steps, deadline)
-    finally:
-        link.post(lambda session, outcome: session.unpin([step.loan for step in sending], outcome))
+    found: list[Loan | None] = []
+    for loan in loans:
+        fresh = isinstance(loan, Loan) and not loan.book.closed and id(loan) not in seen
+        seen.add(id(loan))
+        found.append(loan if fresh and isinstance(loan, Loan) else None)
+    return found
 
 
-def _send_first(link: Link[Lending], publish: Publish, steps: Sequence[_Step], deadline: float) -> None:
-    alive = link.call(lambda session, outcome: session.pin([step.loan for step in steps], outcome), deadline)
+def _steps(settlements: Sequence[Settlement]) -> list[_Step]:
+    loans = living(settlement.delivery for settlement in settlements)
+    return [
+        _Step(loan, stored_by(settlement), None if loan else LOST)
+        for loan, settlement in zip(loans, settlements, strict=True)
+    ]
+
+
+def _loans(steps: Sequence[_Step]) -> list[Loan]:
+    return [step.loan for step in steps if step.loan is not None]
+
+
+def _pin(link: Link[Lending], steps: Sequence[_Step], deadline: float) -> list[_Step]:
+    """Those of *steps* whose loans live, and will until they are unpinned."""
+    alive = link.call(deadline, Lending.pin, _loans(steps))
     for step, lives in zip(steps, alive, strict=True):
         step.answer = None if lives else LOST
-    living = [step for step in steps if step.answer is None]
-    sent = iter(publish([message for step in living for message in step.messages], deadline))
-    for step in living:
+    return [step for step in steps if step.answer is None]
+
+
+def _send_first(publish: Publish, steps: Sequence[_Step], deadline: float) -> None:
+    sent = iter(publish([message for step in steps for message in step.messages], deadline))
+    for step in steps:
         step.answer = _unless_all_sent([next(sent) for _ in step.messages])
 
 
@@ -77,31 +106,39 @@ def _unless_all_sent(answers: Sequence[Sent]) -> Settled | None:
     return Settled(Answer.FAILED if kinds == {Answer.FAILED} else Answer.UNKNOWN, reason)
 
 
-def _end(link: Link[Lending], steps: Sequence[_Step], deadline: float) -> list[Settled]:
+def _end(link: Link[Lending], steps: Sequence[_Step], deadline: float) -> None:
+    """Have the jobs removed whose successors, if any, are safe."""
     ending = [step for step in steps if step.answer is None]
-    change = Change([step.loan for step in ending])
-    if ending:
-        ask(
-            link, change, lambda session, outcome: session.settle(change, outcome), deadline, any(s.messages for s in ending)
-        )
-    for step, answer in zip(ending, change.answers, strict=True):
-        if answer is LOST and step.messages:
-            answer = Settled(Answer.UNKNOWN, "what follows was sent, and then the loan was lost")
-        step.answer = answer
-    return [step.answer or LOST for step in steps]
+    sent = any(step.messages for step in ending)
+    answers = change(link, Lending.settle, _loans(ending), deadline, begun=sent) if ending else []
+    for step, answer in zip(ending, answers, strict=True):
+        late = answer is LOST and step.messages
+        step.answer = Settled(Answer.UNKNOWN, "what follows was sent, and then the loan was lost") if late else answer
 
 
-def ask(link: Link[Lending], change: Change, command: Command[Lending], deadline: float, begun: bool = False) -> None:
+def change(
+    link: Link[Lending],
+    command: Callable[[Lending, Future[None], Change], None],
+    loans: Sequence[Loan],
+    deadline: float,
+    *,
+    begun: bool = False,
+) -> list[Settled]:
     """
-    Carry *change* out; where its reply is lost, what was asked for is UNKNOWN.
+    Settle or extend *loans*. Where the reply is lost, what was asked for is UNKNOWN.
 
     Args:
         begun: Something was changed before, so that "nothing was settled" would not be true.
+
+    Raises:
+        Unavailable: Nothing was changed.
     """
+    asked = Change(loans)
     try:
-        link.call(command, deadline)
+        link.call(deadline, command, asked)
     except JobKitError as error:
-        if not change.asked and not begun:
+        if not asked.asked and not begun:
             raise
         unknown = Settled(Answer.UNKNOWN, str(error))
-        change.answers = [unknown if answer is None or not change.asked else answer for answer in change.answers]
+        return [unknown if answer is None or not asked.asked else answer for answer in asked.answers]
+    return [answer or LOST for answer in asked.answers]

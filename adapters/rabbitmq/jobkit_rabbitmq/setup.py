@@ -1,4 +1,4 @@
-"""Make a namespace's queues, and remove them."""
+"""Make a namespace's queues, see that they are as they should be, and remove them."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from contextlib import closing, contextmanager
 
 from jobkit.adapter import Change
 from jobkit_rabbitmq.failures import Missing
+from jobkit_rabbitmq.landing import send_home
 from jobkit_rabbitmq.link import Link
 from jobkit_rabbitmq.making import ensure
 from jobkit_rabbitmq.options import Target
@@ -16,16 +17,27 @@ from jobkit_rabbitmq.queues import Names
 
 @contextmanager
 def opened(target: Target) -> Iterator[Link[Posting]]:
+    """A connection for a short while."""
     with closing(Link(target, "administers", lambda wire: Posting(wire, target))) as link:
         yield link
 
 
 def set_up(target: Target, queues: Sequence[str]) -> list[Change]:
-    """Queues that are there already are left alone: their arguments can't be changed."""
+    """
+    Make what is missing, and send home what was put aside.
+
+    Raises:
+        ConfigurationError: A queue is there with other arguments, which can't be changed.
+    """
     names = Names(target.options.namespace)
     wanted = [names.landing, names.catalogue, *dict.fromkeys(map(names.of, queues))]
     with opened(target) as link:
-        return [Change(f"made queue {name}") for name in ensure(link, names, wanted, link.deadline())]
+        made = ensure(link, names, wanted, link.deadline())
+        for name in wanted:
+            link.call(link.deadline(), Posting.make, name)
+        changes = [Change(f"made queue {name}") for name in made]
+        moved = send_home(link, names)
+        return [*changes, Change(f"sent {moved} messages home that had come back too often")] if moved else changes
 
 
 def tear_down(target: Target) -> None:
@@ -33,16 +45,16 @@ def tear_down(target: Target) -> None:
     names = Names(target.options.namespace)
     with opened(target) as link:
         for name in [*_catalogued(link, names), names.landing, names.catalogue]:
-            link.call(lambda session, outcome, name=name: session.scout.delete(name, outcome), link.deadline())
+            link.call(link.deadline(), Posting.delete, name)
 
 
 def _catalogued(link: Link[Posting], names: Names) -> Iterator[str]:
     """The names in the catalogue. Its messages go back to it with the connection, if it is still there then."""
     while True:
         try:
-            reply = link.call(lambda session, outcome: session.scout.peek(names.catalogue, outcome), link.deadline())
+            packet = link.call(link.deadline(), Posting.peek, names.catalogue)[-1]
         except Missing:
             return
-        if len(reply) == 1:
+        if isinstance(packet, str):
             return
-        yield reply[-1].body.decode().partition(" ")[2]
+        yield packet.body.decode().partition(" ")[2]

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
+from concurrent.futures import Future
 from concurrent.futures import wait as wait_for
+from functools import partial
 
 from jobkit.clock import SYSTEM_CLOCK, Clock
 from jobkit.errors import Uncertain
@@ -19,17 +21,16 @@ from jobkit.transport import (
     TransportCapabilities,
     check_messages,
 )
-from jobkit_rabbitmq.catching import Catch
+from jobkit_rabbitmq.catching import MOST_SPARE, Catch
 from jobkit_rabbitmq.failures import Missing, ReplyLost
-from jobkit_rabbitmq.lending import LOST, MOST_SPARE, Change, Lending
+from jobkit_rabbitmq.lending import LOST, Change, Lending
 from jobkit_rabbitmq.link import Link
-from jobkit_rabbitmq.loans import Loan
-from jobkit_rabbitmq.options import Target
 from jobkit_rabbitmq.making import ensure
+from jobkit_rabbitmq.options import Target
 from jobkit_rabbitmq.posting import Posting
 from jobkit_rabbitmq.publishing import publish
 from jobkit_rabbitmq.queues import Names
-from jobkit_rabbitmq.settling import ask, settle, stored_by
+from jobkit_rabbitmq.settling import change, living, settle, stored_by
 
 MEBIBYTE = 1024 * 1024
 LONGEST_ID = 255
@@ -92,7 +93,7 @@ class RabbitmqTransport:
         if deliveries or wait <= 0 or stop.is_set():
             return deliveries
         catch = Catch(queues, limit, lease, window=1, patient=True)
-        self._lending.post(lambda session, outcome: session.catch(catch, outcome))
+        self._begin(catch)
         return self._wait(catch, end, stop)
 
     def settle(self, settlements: Sequence[Settlement]) -> list[Settled]:
@@ -102,14 +103,12 @@ class RabbitmqTransport:
 
     def extend(self, deliveries: Sequence[Delivery], *, lease: float) -> list[Settled]:
         self._lending.check_open()
-        loans = [delivery.receipt for delivery in deliveries]
-        living = [loan for loan in loans if isinstance(loan, Loan) and not loan.book.closed]
-        change = Change(living)
-        if living:
-            deadline = self._lending.deadline()
-            ask(self._lending, change, lambda session, outcome: session.extend(change, lease, outcome), deadline)
-        answers = {id(loan): answer or LOST for loan, answer in zip(living, change.answers, strict=True)}
-        return [answers.get(id(loan), LOST) for loan in loans]
+        loans = living(deliveries)
+        asked = [loan for loan in loans if loan is not None]
+        if not asked:
+            return [LOST] * len(loans)
+        answers = iter(change(self._lending, partial(_extend, lease), asked, self._lending.deadline()))
+        return [LOST if loan is None else next(answers) for loan in loans]
 
     def depth(self, queues: Sequence[str]) -> list[Depth]:
         """Nobody can ask the broker for its queues over AMQP: none named, none told."""
@@ -122,9 +121,9 @@ class RabbitmqTransport:
 
     def purge(self, queue: str) -> int | None:
         deadline, name = self._lending.deadline(), self._names.of(queue)
-        spare = self._lending.call(lambda session, outcome: session.purge_spare(queue, outcome), deadline)
+        spare = self._lending.call(deadline, Lending.purge_spare, queue)
         try:
-            reply = self._lending.call(lambda session, outcome: session.scout.purge(name, outcome), deadline)
+            reply = self._lending.call(deadline, Lending.purge, name)
         except Missing:
             return int(spare)
         except ReplyLost as error:
@@ -142,7 +141,7 @@ class RabbitmqTransport:
         return [Sent(Answer.FAILED, reason) if reason else next(answers) for reason in reasons]
 
     def _count(self, names: Sequence[str], deadline: float) -> list[int | None]:
-        return self._lending.call(lambda session, outcome: session.scout.look(names, outcome), deadline)
+        return self._lending.call(deadline, Lending.look, names)
 
     def _look(self, queues: Sequence[str], limit: int, lease: float, deadline: float) -> list[Delivery]:
         """What is there, the first queue's first. Queues that are missing are made on the way."""
@@ -150,9 +149,7 @@ class RabbitmqTransport:
         counts = self._count(names, deadline)
         if None in counts:
             ensure(self._posting, self._names, names, deadline)
-        found: list[Delivery] = self._lending.call(
-            lambda session, outcome: session.spare(queues, limit, lease, outcome), deadline
-        )
+        found = self._lending.call(deadline, Lending.take_spare, queues, limit, lease)
         for queue, count in zip(queues, counts, strict=True):
             window = min(count or 0, limit - len(found))
             if window > 0:
@@ -160,16 +157,27 @@ class RabbitmqTransport:
         return found
 
     def _take(self, catch: Catch, deadline: float) -> list[Delivery]:
-        self._lending.post(lambda session, outcome: session.catch(catch, outcome))
+        self._begin(catch)
         return self._lending.wait(catch.outcome, deadline)
+
+    def _begin(self, catch: Catch) -> None:
+        def fail(begun: Future[None]) -> None:
+            if error := begun.exception():
+                catch.fail(error)
+
+        self._lending.post(Lending.catch, catch).add_done_callback(fail)
 
     def _wait(self, catch: Catch, end: float, stop: threading.Event) -> list[Delivery]:
         while not stop.is_set() and (rest := end - self._clock.steady()) > 0:
             done, _ = wait_for([catch.outcome], min(rest, STOP_EVERY))
             if done:
                 break
-        self._lending.post(lambda session, outcome: session.give_up(catch, outcome))
+        self._lending.post(Lending.give_up, catch)
         return self._lending.wait(catch.outcome, self._lending.deadline())
+
+
+def _extend(lease: float, session: Lending, outcome: Future[None], loans: Change) -> None:
+    session.extend(outcome, loans, lease)
 
 
 def _refusal(message: Message) -> str:

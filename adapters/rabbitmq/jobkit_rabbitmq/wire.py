@@ -7,11 +7,12 @@ import socket
 import ssl
 import struct
 import time
-from typing import Any
+from contextlib import suppress
+from typing import Any, cast
 
-import kombu
 from amqp import spec
 from amqp.exceptions import AMQPError, UnexpectedFrame
+from kombu.connection import Connection
 from kombu.transport import pyamqp
 
 from jobkit_rabbitmq.failures import translated
@@ -88,14 +89,12 @@ class Wire:
 
     def close(self) -> None:
         """Say goodbye, so that the server knows that nothing is lost, and hang up."""
-        try:
+        with suppress(OSError, AMQPError):
             self.connection.send_method(spec.Connection.Close, "BsBB", (0, "", 0, 0))
             end = time.monotonic() + _FAREWELL
             while self.connection.connected and (rest := end - time.monotonic()) > 0:
                 self._socket.settimeout(rest)
                 self.read_some()
-        except (OSError, AMQPError):
-            pass
         self.hang_up()
 
     def read_some(self) -> None:
@@ -104,10 +103,8 @@ class Wire:
         self.read()
 
     def hang_up(self) -> None:
-        try:
+        with suppress(OSError, AMQPError):
             self.connection.collect()
-        except (OSError, AMQPError):
-            pass
 
     def abandon(self) -> None:
         """Let go of what belongs to the parent process, without a word on its connection."""
@@ -117,7 +114,7 @@ class Wire:
             os.close(sock.detach())
 
     def _dial(self, target: Target, purpose: str) -> pyamqp.Connection:
-        client = kombu.Connection(
+        client = Connection(  # type: ignore[no-untyped-call]
             hostname=f"[{target.host}]" if ":" in target.host else target.host,
             port=target.port,
             userid=target.user,
@@ -134,7 +131,7 @@ class Wire:
             },
         )
         # Past kombu's own connect, which would try again by itself.
-        return client.transport.establish_connection()
+        return cast(pyamqp.Connection, client.transport.establish_connection())
 
     def _on_blocked(self, reason: str) -> None:
         self.blocked = reason or "no reason given"
