@@ -165,6 +165,10 @@ class Bench:
 
     # The end
 
+    def keep(self, handle: H) -> H:
+        """Close *handle* with the others when the check ends."""
+        return self._kept(handle)
+
     def close_handles(self) -> None:
         with self._lock:
             handles, self._handles = self._handles[::-1], []

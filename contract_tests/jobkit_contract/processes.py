@@ -61,6 +61,10 @@ class Child:
     def thaw(self) -> None:
         self._process.send_signal(signal.SIGCONT)
 
+    def terminate(self) -> None:
+        """Ask it to end, as an operator would."""
+        self._process.terminate()
+
     def kill(self) -> None:
         """At once and for good; harmless if it has ended."""
         self._process.kill()

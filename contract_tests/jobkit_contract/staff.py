@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
+from typing import Any, TypeVar
 
 from jobkit import Dead, Discard, JobKit, RetryPolicy, Snooze, current_job
 from jobkit.backend import Backend
@@ -18,12 +19,23 @@ from jobkit_contract.around import Greedy
 from jobkit_contract.bench import QUEUES, Bench
 from jobkit_contract.child import Talk
 
+UNSETTLED = 0.3
+"""Seconds for which a killer waits, so that what has ended before it is settled, and only what has not begun comes back."""
+
+F = TypeVar("F", bound=Callable[..., Any])
+
 TWICE = RetryPolicy(max_attempts=2, delays=[0.05], jitter=0)
 
 PATIENT = RetryPolicy(
     max_attempts=8, delays=[0.05], jitter=0, rules={LookupError: RetryPolicy(max_attempts=3, delays=[0.05], jitter=0)}
 )
 """Lookup errors kill at the third attempt; what a killed worker costs never does."""
+
+
+def local(function: F) -> F:
+    """Let a nested function be a handler: the workers of a check find it, since its app was made beside it."""
+    function.__qualname__ = function.__name__
+    return function
 
 
 def staff(note: Callable[[str], None], die: Callable[[], None]) -> JobKit:
@@ -37,32 +49,40 @@ def staff(note: Callable[[str], None], die: Callable[[], None]) -> JobKit:
     jobs = JobKit()
 
     @jobs.handler(queue="jobs", retry=PATIENT)
+    @local
     def plain(how: str, number: int) -> None:
         note(f"plain {how} {number}")
         end(how)
 
     @jobs.handler(queue="jobs", retry=PATIENT, track=True)
+    @local
     def tracked(how: str, number: int) -> None:
         note(f"tracked {how} {number}")
         end(how)
 
     @jobs.handler(queue="jobs", retry=TWICE)
+    @local
     def plain_killer() -> None:
         note("plain_killer")
+        time.sleep(UNSETTLED)
         die()
 
     @jobs.handler(queue="jobs", retry=TWICE, track=True)
+    @local
     def tracked_killer() -> None:
         note("tracked_killer")
+        time.sleep(UNSETTLED)
         die()
 
     @jobs.handler(queue="jobs")
+    @local
     def hold(seconds: float) -> None:
         note(f"hold began, attempt {current_job().attempt}")
         time.sleep(seconds)
         note("hold ended")
 
     @jobs.handler(queue="jobs")
+    @local
     def attempt(number: int) -> None:
         note(f"attempt {current_job().attempt} of {number}")
 
