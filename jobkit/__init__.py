@@ -21,12 +21,13 @@ from jobkit.errors import (
     WaitTimeout,
     WorkerCrashed,
 )
-from jobkit.handlers import Bound, Handler, Handlers, New
+from jobkit.handlers import Bound, Handler, New
 from jobkit.heartbeats import TypeCounts, WorkerReport
 from jobkit.job import Job, current_job
 from jobkit.middleware import Both
 from jobkit.outcome import Dead, Discard, Retry, Snooze
 from jobkit.records import DeadEntry, Progress
+from jobkit.registry import Handlers
 from jobkit.retry import FailedAttempt, Policy, RetryPolicy
 from jobkit.stats import QueueStats
 from jobkit.status import Enqueued, JobStatus

@@ -16,10 +16,11 @@ from jobkit.backend import Backend
 from jobkit.dead_letters import DeadLetters
 from jobkit.durations import Duration, seconds
 from jobkit.errors import ConfigurationError, NotFound
-from jobkit.handlers import Handler, Handlers, New
+from jobkit.handlers import Handler, New
 from jobkit.heartbeats import WorkerReport
 from jobkit.middleware import Middleware
 from jobkit.queues import OUTBOX, check_queue, logical, physical
+from jobkit.registry import Handlers
 from jobkit.stats import QueueStats, gather
 from jobkit.status import Enqueued, JobStatus
 from jobkit.transport import Depth

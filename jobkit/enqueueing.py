@@ -15,8 +15,9 @@ from jobkit import codec, connections, decision, records
 from jobkit.backend import Backend
 from jobkit.envelope import WIRE_VERSION, Envelope, Step
 from jobkit.errors import Rejected, TooLarge, Unavailable, Uncertain, Unsupported
-from jobkit.handlers import New, Using
+from jobkit.handlers import New
 from jobkit.ids import new_id
+from jobkit.options import Using
 from jobkit.queues import OUTBOX
 from jobkit.store import Expect, Key, Write
 from jobkit.transport import Answer, Message, Sent, Transport

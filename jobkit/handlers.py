@@ -9,8 +9,7 @@ tests/typing/api.py.
 from __future__ import annotations
 
 import inspect
-import re
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Generic, Never, ParamSpec, TypeVar, overload
 
@@ -21,8 +20,8 @@ from jobkit.arguments import Arguments, check_function
 from jobkit.durations import Duration, seconds
 from jobkit.errors import ConfigurationError
 from jobkit.ids import new_id
+from jobkit.options import Options, Using, check_headers, check_instant
 from jobkit.queues import Priority, check_priority, check_queue
-from jobkit.retry import DEFAULT_POLICY, Policy, check_policy
 from jobkit.url import nearest
 
 if TYPE_CHECKING:
@@ -34,72 +33,6 @@ C = TypeVar("C")
 R = TypeVar("R")
 C2 = TypeVar("C2")
 R2 = TypeVar("R2")
-
-
-def _timeout(value: Duration | None) -> float | None:
-    return None if value is None else seconds(value, "timeout")
-
-
-def _expires(value: Duration | None) -> float | None:
-    return None if value is None else seconds(value, "expires")
-
-
-def _result_ttl(value: Duration) -> float:
-    return seconds(value, "result_ttl")
-
-
-def _type_name(name: str) -> str:
-    if not re.fullmatch(r"[^\x00-\x1f\x7f\ud800-\udfff]{1,200}", str(name)):
-        raise ConfigurationError(f"handler name {name!r}: allowed are 1 to 200 characters, none of them a control character")
-    return str(name)
-
-
-def _names(names: Sequence[str]) -> tuple[str, ...]:
-    if isinstance(names, str):
-        raise ConfigurationError(f"aliases {names!r}: give a list of names")
-    return tuple(map(_type_name, names))
-
-
-@attrs.frozen(kw_only=True)
-class Options:
-    """
-    What a handler says about its jobs.
-
-    Attributes:
-        name: The jobs' type on the wire.
-        aliases: Former names: jobs under them run here too.
-        timeout: Seconds that a run may take.
-        isolated: Run in a process of its own, which can be killed.
-        track: Keep a record: status, waiting for the result, progress.
-        result_ttl: Seconds for which a tracked job's end is kept.
-        expires: Seconds after the enqueue; a job that has not started by then ends as expired.
-        version: The version of the arguments, carried along.
-    """
-
-    name: str = attrs.field(converter=_type_name)
-    queue: str = attrs.field(default="default", converter=check_queue)
-    priority: Priority = attrs.field(default="normal", converter=check_priority)
-    retry: Policy = attrs.field(default=DEFAULT_POLICY, converter=check_policy)
-    timeout: float | None = attrs.field(default=None, converter=_timeout)
-    isolated: bool = False
-    track: bool = False
-    result_ttl: float = attrs.field(default=86400.0, converter=_result_ttl)
-    expires: float | None = attrs.field(default=None, converter=_expires)
-    aliases: tuple[str, ...] = attrs.field(default=(), converter=_names)
-    version: int = 1
-
-
-@attrs.frozen(kw_only=True)
-class Using:
-    """What one enqueue says beyond its arguments; None leaves it to the handler."""
-
-    delay: float | None = None
-    at: datetime | None = None
-    expires: float | None = None
-    priority: Priority | None = None
-    queue: str | None = None
-    headers: Mapping[str, str] = attrs.field(factory=dict)
-    connection: Any = None
 
 
 class New(Generic[R]):
@@ -290,140 +223,11 @@ class Handler(Bound[P, R], Generic[P, C, R]):
             self,
             Using(
                 delay=None if delay is None else seconds(delay, "delay"),
-                at=_check_instant(at, delay),
+                at=check_instant(at, delay),
                 expires=None if expires is None else seconds(expires, "expires"),
                 priority=None if priority is None else check_priority(priority),
                 queue=None if queue is None else check_queue(queue),
-                headers=_check_headers(headers or {}),
+                headers=check_headers(headers or {}),
                 connection=connection,
             ),
         )
-
-
-def _check_instant(at: datetime | None, delay: Duration | None) -> datetime | None:
-    if at is not None and delay is not None:
-        raise ConfigurationError("using(): give delay= or at=, not both")
-    if at is not None and not isinstance(at, datetime):
-        raise ConfigurationError(f"at={at!r}: allowed is an aware datetime")
-    if at is not None and at.utcoffset() is None:
-        raise ConfigurationError(f"at={at.isoformat()}: a naive datetime says no instant; give it a time zone")
-    return at
-
-
-def _check_headers(headers: Mapping[str, str]) -> dict[str, str]:
-    for name, value in headers.items():
-        if not all(isinstance(text, str) for text in (name, value)):
-            raise ConfigurationError(f"header {name!r}: names and values are text")
-    return dict(headers)
-
-
-class _WithOptions:
-    """What ``@jobs.handler(queue=...)`` returns: it takes the function."""
-
-    def __init__(self, register: Callable[[Callable[..., Any]], Handler[Any, Any, Any]]) -> None:
-        self._register = register
-
-    @overload
-    def __call__(self, function: Callable[P, Coroutine[Any, Any, R]], /) -> Handler[P, Coroutine[Any, Any, R], R]: ...
-    @overload
-    def __call__(self, function: Callable[P, R], /) -> Handler[P, R, R]: ...
-    def __call__(self, function: Callable[..., Any], /) -> Any:
-        return self._register(function)
-
-
-class Handlers:
-    """
-    A collection of handlers that knows no app, so that modules need not import one. `JobKit.include` joins it.
-
-    Args:
-        prefix: Stands before the name of each handler that names itself after its function, such as "email.".
-    """
-
-    def __init__(self, prefix: str = "") -> None:
-        self._prefix = prefix
-        self._by_name: dict[str, Handler[Any, Any, Any]] = {}
-
-    @overload
-    def handler(self, function: Callable[P, Coroutine[Any, Any, R]], /) -> Handler[P, Coroutine[Any, Any, R], R]: ...
-    @overload
-    def handler(self, function: Callable[P, R], /) -> Handler[P, R, R]: ...
-    @overload
-    def handler(
-        self,
-        /,
-        *,
-        name: str | None = None,
-        queue: str = "default",
-        priority: Priority = "normal",
-        retry: Policy = DEFAULT_POLICY,
-        timeout: Duration | None = None,
-        isolated: bool = False,
-        track: bool = False,
-        result_ttl: Duration = "1d",
-        expires: Duration | None = None,
-        aliases: Sequence[str] = (),
-        version: int = 1,
-    ) -> _WithOptions: ...
-    def handler(self, function: Callable[..., Any] | None = None, /, *, name: str | None = None, **options: Any) -> Any:
-        """
-        Make a function a handler: ``@jobs.handler``, or ``@jobs.handler(queue="email", ...)``.
-
-        Args:
-            name: The jobs' type on the wire; else prefix + the function's name. It outlives the function's name.
-            queue, priority: Where its jobs wait.
-            retry: When a failed one is tried again: a `RetryPolicy`, or any `Policy`.
-            timeout: How long a run may take. An async handler is cancelled, an isolated one's process is killed; in a
-                thread an exception is raised at the next Python instruction, so a call that blocks in C ends only
-                when it returns.
-            isolated: Run in a process of its own: for CPU-heavy work, for code that may crash, and for hard time limits.
-            track: Keep a record: status, waiting for the result, progress.
-            result_ttl: How long a tracked job's end and result are kept.
-            expires: Not started within so long, a job ends as expired.
-            aliases: Former names of the handler.
-            version: The version of the arguments, for those who change them.
-
-        Raises:
-            ConfigurationError: The function cannot be a handler, the name is taken, or an option is unknown.
-        """
-        if function is not None:
-            return self._register(function, name, options)
-        return _WithOptions(lambda given: self._register(given, name, options))
-
-    def include(self, handlers: Handlers) -> None:
-        """Take over all of *handlers*; a name that is taken raises."""
-        for name, handler in handlers._by_name.items():
-            self._add(name, handler)
-
-    def find(self, name: str) -> Handler[Any, Any, Any] | None:
-        """The handler of this name or alias."""
-        return self._by_name.get(name)
-
-    def handlers(self) -> list[Handler[Any, Any, Any]]:
-        """All of them, each once, in order of registration."""
-        return list(dict.fromkeys(self._by_name.values()))
-
-    def _register(
-        self, function: Callable[..., Any], name: str | None, options: Mapping[str, Any]
-    ) -> Handler[Any, Any, Any]:
-        known = attrs.fields_dict(Options)
-        for option in options:
-            if option not in known:
-                raise ConfigurationError(f"handler(): unknown option {option!r}{nearest(option, known)}")
-        check_function(function)
-        named = self._prefix + function.__name__ if name is None else name
-        handler: Handler[..., Any, Any] = Handler(function, Options(name=named, **options))
-        for known_as in (handler.name, *handler.options.aliases):
-            self._add(known_as, handler)
-        return handler
-
-    def _add(self, name: str, handler: Handler[Any, Any, Any]) -> None:
-        other = self._by_name.get(name)
-        if other is not None and other is not handler:
-            raise ConfigurationError(
-                f"two handlers are called {name!r}: {_place(other)} and {_place(handler)}; give one a name= of its own"
-            )
-        self._by_name[name] = handler
-
-
-def _place(handler: Handler[Any, Any, Any]) -> str:
-    return f"{handler.function.__module__}.{handler.function.__qualname__}"

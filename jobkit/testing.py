@@ -23,6 +23,7 @@ from jobkit.durations import Duration, seconds
 from jobkit.errors import ConfigurationError, JobKitError
 from jobkit.handlers import Handler
 from jobkit.memory import Broker, MemoryStore, MemoryTransport, Table
+from jobkit.queues import logical
 from jobkit.worker.inline import Inline
 from jobkit.worker.lifespans import entered
 from jobkit.worker.loops import running_loop
@@ -83,7 +84,7 @@ class TestBench:
         if self._inline is None:
             raise ConfigurationError("TestBench: use it as a context manager: with jobs.test() as t")
         for ran in range(STEPS):
-            if not self._inline.step():
+            if not self._inline.step(self._queues()):
                 return ran
         raise JobKitError(f"after {STEPS} runs there is still something due: does a job enqueue itself?")
 
@@ -93,7 +94,9 @@ class TestBench:
         return self.run()
 
     def _queues(self) -> list[str]:
-        return list(dict.fromkeys(handler.options.queue for handler in self._app.handlers())) or ["default"]
+        """The handlers' own, and those that a job was sent to by name."""
+        named = [handler.options.queue for handler in self._app.handlers()]
+        return list(dict.fromkeys([*named, *map(logical, list(self._broker.queues))])) or ["default"]
 
     def _bodies(self) -> list[bytes]:
         held = [job.message.body for queue in self._broker.queues.values() for job in queue.jobs.values()]

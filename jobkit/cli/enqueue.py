@@ -12,7 +12,7 @@ from jobkit import enqueueing
 from jobkit.app import JobKit
 from jobkit.cli.options import DURATION, QUEUE, app_options
 from jobkit.cli.output import json_option, note, print_json
-from jobkit.handlers import Using
+from jobkit.options import Using
 from jobkit.queues import PRIORITIES, Priority
 
 

@@ -14,7 +14,7 @@ from typing import Any
 import attrs
 
 from jobkit import decision, records, tracking
-from jobkit.errors import ConfigurationError, InvalidArguments
+from jobkit.errors import InvalidArguments
 from jobkit.handlers import Handler
 from jobkit.job import Job
 from jobkit.outcome import HandedBack, Outcome
@@ -100,7 +100,7 @@ class Execution:
         return encode_result(handler, _result_needed(run, handler), value)
 
     def _choose(self, handler: Handler[Any, Any, Any]) -> Callable[..., Any]:
-        if handler.options.isolated:
+        if handler.options.isolated and self._isolation is not None:
             return self._call_isolated
         return self._call_on_loop if handler.is_async else self._call_here
 
@@ -119,8 +119,7 @@ class Execution:
         return future.result()
 
     def _call_isolated(self, run: Run, handler: Handler[Any, Any, Any], arguments: dict[str, Any], job: Job) -> Any:
-        if self._isolation is None:
-            raise ConfigurationError("isolated handlers need a worker that knows where the app is: jobkit worker module:app")
+        assert self._isolation is not None  # `_choose` has looked
         return _Outcome(self._isolation.call(run, handler, job, _result_needed(run, handler)))
 
     def _reporter(self, run: Run, handler: Handler[Any, Any, Any]) -> Reporter | None:

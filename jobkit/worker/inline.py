@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from collections.abc import Sequence
 
 from jobkit import parking
 from jobkit.queues import receive_order
@@ -35,12 +36,17 @@ class Inline:
         self._settler = Settler(workshop)
         self._turn = 0
 
-    def step(self) -> int:
-        """Send what is parked and due, receive one job, and see it to its end. Returns how many were handled: 0 or 1."""
+    def step(self, queues: Sequence[str] = ()) -> int:
+        """
+        Send what is parked and due, receive one job, and see it to its end. Returns how many were handled: 0 or 1.
+
+        Args:
+            queues: To look at in place of the settings'.
+        """
         backend, settings = self._workshop.backend, self._workshop.settings
         parking.promote(backend)
         self._turn += 1
-        order = receive_order(settings.queues, self._turn)
+        order = receive_order(queues or settings.queues, self._turn)
         deliveries = backend.transport.receive(order, limit=1, wait=0, lease=settings.lease, stop=_NEVER)
         admitted = self._admission.admit(deliveries)
         for run, decision in admitted.decided:
