@@ -38,7 +38,7 @@ class Engine:
     One worker in this process. `run` returns when it was stopped, or when a burst is over.
 
     Args:
-        isolation: Runs isolated handlers; None refuses them.
+        isolation: Runs isolated handlers; None runs them like the others.
     """
 
     def __init__(self, workshop: Workshop, isolation: Isolation | None = None) -> None:

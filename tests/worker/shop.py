@@ -78,6 +78,10 @@ class Shop:
         path = self.folder / "effects"
         return path.read_text().splitlines() if path.exists() else []
 
+    def wait_for_effects(self, count: int) -> None:
+        """Until the handlers have noted so much."""
+        wait_until(lambda: len(self.raw_effects()) >= count, f"{count} effects")
+
     def log(self) -> str:
         return (self.folder / "log").read_text()
 

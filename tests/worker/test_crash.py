@@ -18,7 +18,7 @@ def test_no_job_is_lost_when_worker_groups_are_killed_in_the_middle(shop: Shop) 
         shop.jobs.enqueue_many([app.count.new(number) for number in range(start, start + 1000)])
     for goal in (300, 1500, 3000):
         worker = shop.start("--lease", LEASE, "--concurrency", "4")
-        wait_until(lambda goal=goal: len(shop.raw_effects()) >= goal, f"{goal} effects")
+        shop.wait_for_effects(goal)
         shop.kill(worker)
     shop.burst("--lease", LEASE)
 

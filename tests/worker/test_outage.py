@@ -33,7 +33,7 @@ def test_a_worker_outlives_an_outage_of_its_server_and_loses_nothing(shop: Shop,
     shop.environment_url = through_gate.text()
     worker = shop.start("--lease", "5", "--concurrency", "4")
     for goal in (200, 1500):
-        wait_until(lambda goal=goal: len(shop.raw_effects()) >= goal, f"{goal} effects")
+        shop.wait_for_effects(goal)
         gate.shut()
         wait_until(lambda: "trying again until it works" in shop.log(), "the worker to notice")
         gate.open()
