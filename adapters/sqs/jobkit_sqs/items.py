@@ -13,8 +13,8 @@ from typing import Any
 
 from jobkit.store import Expect, Key, Record, Write
 
-MAX_VALUE = 400 * 1024 - 2048
-"""Bytes: DynamoDB takes 400 KiB with the names of attributes, and the longest key."""
+MAX_VALUE = 400_000
+"""Bytes: DynamoDB takes 400 KiB in all, with the names of attributes and the longest key."""
 
 NAMES = {"#collection": "collection", "#name": "name", "#expires": "expires", "#version": "version"}
 
