@@ -30,6 +30,8 @@ Reply = Any
 NOTHING = object()
 """There is no whole reply yet."""
 
+READ_AT_ONCE = 65536
+
 _KEEPALIVE = {"TCP_KEEPIDLE": 30, "TCP_KEEPINTVL": 10, "TCP_KEEPCNT": 3}
 
 
@@ -48,7 +50,6 @@ class Wire:
         self.usable = False
         self._where = target.masked if address == target.address else f"{target.masked} ({address})"
         self._reader = hiredis.Reader(notEnoughData=NOTHING)
-        self._buffer = bytearray(65536)
         self._driver: Any = _driver(target, address, _rest(deadline, self._where))
         self._socket = self._connect(target)
         try:
@@ -139,12 +140,12 @@ class Wire:
     def _fill(self, timeout: float) -> None:
         try:
             self._socket.settimeout(timeout)
-            size = self._socket.recv_into(self._buffer)
+            news = self._socket.recv(READ_AT_ONCE)
         except OSError as error:
             raise self._lost(error) from error
-        if not size:
+        if not news:
             raise self._lost(ConnectionResetError("the server closed the connection"))
-        self._reader.feed(self._buffer, 0, size)  # type: ignore[arg-type]  (its stub knows no bytearray)
+        self._reader.feed(news)
 
     def _lost(self, error: OSError) -> ReplyLost:
         self.usable = False
@@ -166,7 +167,7 @@ def _driver(target: Target, address: Address, timeout: float) -> Any:
         "redis_connect_func": _nothing,
     }
     if not target.encrypted:
-        return Driver(**options)
+        return Driver(**options)  # type: ignore[no-untyped-call]
     target.check_ca()
     return SSLConnection(
         **options, ssl_cert_reqs="required", ssl_check_hostname=True, ssl_ca_certs=target.options.ssl_ca or None
@@ -174,7 +175,9 @@ def _driver(target: Target, address: Address, timeout: float) -> Any:
 
 
 def _packed(words: Words) -> bytes:
-    return hiredis.pack_command(tuple(words))  # type: ignore[arg-type]  (its stub means a tuple of any length)
+    pack: Any = hiredis.pack_command  # its stub knows no tuple of two
+    packed: bytes = pack(tuple(words))
+    return packed
 
 
 def _nothing(_driver: object) -> None:
