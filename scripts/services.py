@@ -30,7 +30,7 @@ from scripts import probes, servers
 from scripts.probes import Answer, Probe
 from scripts.servers import Server, StartError
 
-DEFAULT = ("postgres",)
+DEFAULT = ("postgres", "redis", "rabbitmq", "moto")
 """What the tests need today."""
 
 START_SECONDS = 60.0
