@@ -2,8 +2,9 @@
 What the real SQS does and emulators do not, put between the adapter and an emulator.
 
 Short looks that miss what is there, messages that come twice, entries that fail within a batch that succeeds, and receipt
-handles that delete nothing because they are old. `adapter` is for the contract suite (``--adapter unkind:adapter``): it does
-what no promise excludes. `Unkind` does the rest too, as much of it as a test asks for.
+handles that delete nothing because they are old. `adapter` is for the contract suite
+(``--adapter jobkit_sqs.testing.unkind:adapter``): it does what no promise excludes. `Unkind` does the rest too, as much of
+it as a test asks for.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from typing import Any
 
 import attrs
 
-from jobkit_sqs import SqsAdapter
+from jobkit_sqs.adapter import SqsAdapter
 
 BATCHES = ("send_message_batch", "delete_message_batch", "change_message_visibility_batch")
 
