@@ -29,6 +29,7 @@ LOG, BROKEN = DATA / "CDNOW_sample.txt", DATA / "broken_rows.txt"
 def main() -> int:
     options = _options()
     places = Places(Path("demo-data"))
+    database.choose(jobs.backends.transport, places.folder)
     step("Opening the shop")
     open_shop(places)
     with (
@@ -50,10 +51,12 @@ def open_shop(places: Places) -> None:
     places.make_empty()
     changes = jobs.setup()
     say(f"jobs.setup() on {jobs.backends.transport}: {len(changes)} changes")
+    if jobs.backends.outbox is not None:
+        say(f"orders and their jobs are written in {jobs.backends.outbox}, and relayed from there")
     for queue in QUEUES:
         jobs.purge(queue)
         jobs.dead.purge([entry.id for entry in jobs.dead.list(queue=queue, limit=100_000)])
-    database.create_tables(jobs.backends.transport)
+    database.create_tables(database.home(jobs.backends))
 
 
 def a_day(places: Places, workers: Crew, payments: str, limit: int | None) -> list[str]:
@@ -65,7 +68,7 @@ def a_day(places: Places, workers: Crew, payments: str, limit: int | None) -> li
     seconds = time.monotonic() - began
 
     lines = sum(len(log.read_bytes().splitlines()[:most]) for log, most in ((LOG, limit), (BROKEN, None)))
-    engine = database.engine(jobs.backends.transport)
+    engine = database.engine(database.home(jobs.backends))
     books = read_books(engine, places)
     done = len(imports) + len(books.mails) + len(books.invoices) + len(books.payments)
     say(f"{done:,} jobs in {seconds:.1f} s: {done / seconds:,.0f} a second")

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from examples.orders import outside
+from examples.orders.app import jobs
 from examples.orders.books import Places
 from jobkit import JobKitError
 
@@ -48,6 +49,7 @@ def crew(places: Places, *, mail: str, payments: str, processes: int, concurrenc
     # The lease is shorter than usual: what a crashed worker held comes back before anybody watching loses patience.
     command += [f"--processes={processes}", f"--concurrency={concurrency}", "--lease=20"]
     command += [f"--queue={queue}" for queue in QUEUES]
+    command += ["--relay"] if jobs.backends.outbox is not None else []
     environment = {outside.MAIL: mail, outside.PAYMENTS: payments, outside.INVOICES: str(places.invoices)}
     with places.log.open("wb") as log:
         process = subprocess.Popen(command, env={**os.environ, **environment}, stdout=log, stderr=log, process_group=0)

@@ -1,9 +1,14 @@
-"""The shop's own tables. They live in the database that also holds the jobs, so one transaction can write both."""
+"""
+The shop's own tables. They live in the database that also holds the jobs, so one transaction can write both; where the jobs
+are elsewhere, on Redis, RabbitMQ or SQS, it holds the outbox.
+"""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from functools import cache
+from pathlib import Path
 
 import attrs
 from sqlalchemy import (
@@ -25,6 +30,7 @@ from sqlalchemy import (
 from sqlalchemy.schema import CreateSchema
 
 from examples.orders.order_log import Order, RejectedRow, Row
+from jobkit import config
 from jobkit.url import Url
 
 tables = MetaData()
@@ -50,6 +56,17 @@ rejected_rows = Table(
     Column("text", String, nullable=False),
     Column("reason", String, nullable=False),
 )
+
+
+def choose(transport: Url, folder: Path) -> None:
+    """Where the backend is no SQL database and no outbox is named, the shop's is a file in *folder*."""
+    if transport.scheme not in ("sqlite", "postgresql"):
+        os.environ.setdefault(config.OUTBOX_VARIABLE, f"sqlite:///{folder}/shop.db")
+
+
+def home(backends: config.Backends) -> Url:
+    """The database in which orders and their jobs are written together."""
+    return backends.outbox or backends.transport
 
 
 @cache

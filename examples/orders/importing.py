@@ -29,7 +29,7 @@ def import_orders(log: str, limit: int | None = None) -> int:
     row afterwards, so a second run, whether after a crash, by a retry or at the same time, finds what is done already.
     """
     rows = list(islice(read_log(Path(log)), limit))
-    engine = database.engine(jobs.backends.transport)
+    engine = database.engine(database.home(jobs.backends))
     with engine.connect() as connection:
         begun = done = database.lines_taken_over(connection, Path(log).stem)
     for chunk in _chunks(rows[begun:]):

@@ -63,7 +63,7 @@ def reports(runs: int, patience: float = 15.0) -> list[WorkerReport]:
 
 def _work(imports: Sequence[Enqueued[int]], places: Places) -> Work:
     mails, invoices, payments = places.tally()
-    with database.engine(jobs.backends.transport).connect() as connection:
+    with database.engine(database.home(jobs.backends)).connect() as connection:
         orders, to_charge = database.count_orders(connection)
     work: Work = {"receipts": (mails, orders), "invoices": (invoices, orders), "payments": (payments, to_charge)}
     if imports:
@@ -81,4 +81,6 @@ def _ended(imports: Sequence[Enqueued[int]]) -> bool:
 
 
 def _waiting() -> int:
-    return sum((queue.ready or 0) + (queue.delayed or 0) + (queue.leased or 0) for queue in jobs.stats(QUEUES))
+    queues = sum((queue.ready or 0) + (queue.delayed or 0) + (queue.leased or 0) for queue in jobs.stats(QUEUES))
+    outbox = jobs.outbox_depth()
+    return queues if outbox is None else queues + (outbox.ready or 0) + (outbox.leased or 0)
