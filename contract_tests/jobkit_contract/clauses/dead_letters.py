@@ -8,7 +8,6 @@ from typing import Any
 
 from jobkit import JobKit, RetryPolicy, current_job, records
 from jobkit.backend import Backend
-from jobkit.dead_letters import DeadLetters
 from jobkit.errors import NotFound, Unavailable
 from jobkit.handlers import Handler
 from jobkit.records import DeadEntry
@@ -140,7 +139,7 @@ def the_record_holds_all_there_is_to_know(bench: Bench) -> None:
     times = [failure.at for failure in letter.failures]
     expect(letter.died_at is not None, "it has no time of death")
     assert letter.died_at is not None
-    slack = timedelta(seconds=0.05)
+    slack = timedelta(seconds=0.5)
     expect(begun - slack <= times[0] <= times[1] <= times[2] <= letter.died_at <= ended + slack, f"times {times}")
     envelope = letter.envelope
     expect(envelope is not None and envelope.enqueued_at <= begun + timedelta(seconds=2), "it has no time of enqueueing")
@@ -186,9 +185,9 @@ def lists_are_filtered_by_queue_type_error_and_time(bench: Bench) -> None:
     shop.worker()
     here.enqueue("red apple")
     _dead(shop, 1)
-    bench.sleep(0.05)
+    bench.sleep(0.25)
     between = shop.store.now()
-    bench.sleep(0.05)
+    bench.sleep(0.25)
     for kind, text in ((here, "green apple"), (there, "red pear"), (there, "green pear")):
         kind.enqueue(text)
         shop.notes.wait(text)
@@ -285,7 +284,7 @@ def _crash_in_replay(shop: Shop, transport: Transport, store: Store, job_id: str
     backend = Backend(AroundTransport(transport, steps.before), AroundStore(store, steps.before), same_database=False)
     backend.now = shop.jobs.backend.now  # type: ignore[method-assign]  # no step: it changes nothing
     try:
-        DeadLetters(lambda: backend).replay([job_id])
+        type(shop.jobs.dead)(lambda: backend).replay([job_id])
     except Crash:
         return True
     return False
@@ -349,7 +348,7 @@ def a_slow_replay_does_not_erase_the_death_that_follows_it(bench: Bench) -> None
             wait_until(lambda: shop.ends([job.id])[job.id] == "dead", "the second death")
 
     slow = Backend(shop.transport, WatchedStore(shop.store, wait), same_database=False)
-    expect_equal(DeadLetters(lambda: slow).replay([job.id]), {job.id: "replayed"}, "report of the replay")
+    expect_equal(type(shop.jobs.dead)(lambda: slow).replay([job.id]), {job.id: "replayed"}, "report of the replay")
     shop.wait_at_rest(within=2.0)
     [letter] = _dead(shop, 1)
     expect_equal(letter.id, job.id, "the dead letter")
@@ -439,7 +438,7 @@ def a_type_that_nobody_knows_waits_and_then_dies(bench: Bench) -> None:
 
     [letter] = _dead(shop, 1, within=waits + 1)
     lived = (letter.died_at - begun).total_seconds()
-    expect(lived >= waits - 0.05, f"it was to be kept for {waits} s, and died after {lived:.2f} s")
+    expect(lived >= waits - 0.1, f"it was to be kept for {waits} s, and died after {lived:.2f} s")
     whole = shop.jobs.dead.show("nobody-1")
     expect(args.encode() in whole.body, f"its arguments were {args}, and its body is {whole.body!r}")
     expect("nobody" in whole.reason, f"the reason {whole.reason!r} does not name the type")

@@ -68,12 +68,19 @@ BANK: dict[str, Fault] = {REFERENCE.slug: REFERENCE}
 _adapters: dict[str, MemoryAdapter] = {}
 
 
-def fault(name: str, clause: str, *, clock: Callable[[], Clock] = lambda: SYSTEM_CLOCK) -> Callable[[K], K]:
-    """Put the decorated class, a transport, store or adapter with one defect, into the bank."""
+def fault(
+    name: str, clause: str, *, plane: Plane | None = None, clock: Callable[[], Clock] = lambda: SYSTEM_CLOCK
+) -> Callable[[K], K]:
+    """
+    Put the decorated class, a transport, store or adapter with one defect, into the bank.
+
+    Args:
+        plane: Whose clauses are tried on it, if not those of the line that it implements.
+    """
 
     def join(kind: K) -> K:
-        plane = Plane.STORE if issubclass(kind, MemoryStore) else Plane.TRANSPORT
-        entry = Fault(name=name, clause=clause, plane=plane, make=lambda: _adapter(kind, clock()))
+        line = Plane.STORE if issubclass(kind, MemoryStore) else Plane.TRANSPORT
+        entry = Fault(name=name, clause=clause, plane=plane or line, make=lambda: _adapter(kind, clock()))
         if entry.slug in BANK:
             raise ValueError(f"the fault {name!r} stands twice")
         BANK[entry.slug] = entry

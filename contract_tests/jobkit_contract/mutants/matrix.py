@@ -53,7 +53,7 @@ def try_faults(registry: Registry, faults: Iterable[Fault], *, seed: int, own_cl
 
 
 def _checks(registry: Registry, fault: Fault, own_clause_only: bool) -> list[Check]:
-    planes = {Plane.TRANSPORT, Plane.STORE} if fault is REFERENCE else {fault.plane}
+    planes = set(Plane) if fault is REFERENCE else {fault.plane}
     wanted = expected(registry, harness_for(fault).manifest(), Level.FULL, planes).run
     only = own_clause_only and fault is not REFERENCE
     return [check for check in wanted if check.run and (not only or check.clause == fault.clause)]
