@@ -106,8 +106,8 @@ def snoozing_spends_no_attempt(bench: Bench) -> None:
 @CONTRACT.check("RTY-2", plane=Plane.WORKER, limit=60)
 def shutdown_and_prefetch_spend_no_attempt(bench: Bench) -> None:
     """
-    Again and again a worker is stopped in the middle of one job, with others fetched beside it, and another one is killed
-    with fetched jobs: whoever starts them in the end starts attempt 1, though each job has but one.
+    Again and again a worker is stopped in the middle of one job, with others fetched beside it: whoever starts them in the
+    end starts attempt 1, and each job has but that one.
     """
     shop = Shop(bench, JobKit())
     begun, release = threading.Semaphore(0), threading.Event()
@@ -239,6 +239,7 @@ def every_way_to_end_has_a_state_of_its_own(bench: Bench) -> None:
         },
         "state, reason and runs",
     )
+    shop.wait_at_rest()
     dead = {letter.id for letter in shop.jobs.dead.list()}
     expect_equal(dead, {job.id for how, job in jobs.items() if seen[how][0] == "dead"}, "dead letters")
     shop.nothing_left()
@@ -276,6 +277,8 @@ def a_job_that_kills_its_workers_dies_and_its_neighbours_do_not(bench: Bench) ->
     expect_equal({letter.error for letter in letters}, {"jobkit.errors.WorkerCrashed"}, "errors of the dead letters")
     if worker is None or worker.has_ended():
         shop.killable(concurrency=1)
+    for number in range(12):
+        shop.notes.wait(f"attempt 1 of {number}", within=2 * shop.lease)
     shop.wait_at_rest(within=2 * shop.lease)
     runs = {note for note in shop.notes.all() if note.startswith("attempt")}
     expect_equal(runs, {f"attempt 1 of {number}" for number in range(12)}, "runs of the neighbours")
