@@ -36,10 +36,17 @@ class QueueStats:
 
 
 def gather(backend: Backend, queues: Sequence[str]) -> list[QueueStats]:
-    """The figures for each of *queues*, in order."""
+    """
+    The figures for each of *queues*, in order.
+
+    A job that moves between broker and store while they are asked may be counted twice, but is never left out: parked ones
+    are looked at before and after the broker.
+    """
     names = [name for queue in queues for name in all_physical(queue)]
+    before = _parked(backend.store)
     depths = {depth.queue: depth for depth in backend.transport.depth(names)} if names else {}
-    parked, dead = _parked(backend.store), _dead(backend.store)
+    after, dead = _parked(backend.store), _dead(backend.store)
+    parked = None if before is None or after is None else before | after
     return [_one(queue, [depths[name] for name in all_physical(queue)], parked, dead) for queue in queues]
 
 

@@ -81,6 +81,6 @@ def _ended(imports: Sequence[Enqueued[int]]) -> bool:
 
 
 def _waiting() -> int:
-    queues = sum((queue.ready or 0) + (queue.delayed or 0) + (queue.leased or 0) for queue in jobs.stats(QUEUES))
-    outbox = jobs.outbox_depth()
-    return queues if outbox is None else queues + (outbox.ready or 0) + (outbox.leased or 0)
+    outbox = jobs.outbox_depth()  # first: what leaves it in this moment shall be counted in its queue
+    waiting = 0 if outbox is None else (outbox.ready or 0) + (outbox.leased or 0)
+    return waiting + sum((queue.ready or 0) + (queue.delayed or 0) + (queue.leased or 0) for queue in jobs.stats(QUEUES))
