@@ -7,7 +7,6 @@ from typing import ClassVar
 
 import pytest
 
-from jobkit_contract.clause import Plane
 from jobkit_contract.testing import ContractTests
 
 URL = os.environ.get("JOBKIT_TEST_POSTGRES_URL", "")
@@ -16,4 +15,3 @@ URL = os.environ.get("JOBKIT_TEST_POSTGRES_URL", "")
 @pytest.mark.skipif(not URL, reason="JOBKIT_TEST_POSTGRES_URL names no server")
 class TestPostgres(ContractTests):
     url: ClassVar[str] = URL or "postgresql://localhost/unknown"
-    planes = frozenset({Plane.TRANSPORT, Plane.STORE})

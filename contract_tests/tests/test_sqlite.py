@@ -5,7 +5,6 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
-from jobkit_contract.clause import Plane
 from jobkit_contract.harness import Harness
 from jobkit_contract.testing import ContractTests
 
@@ -13,8 +12,6 @@ FOLDER = tempfile.TemporaryDirectory(prefix="jobkit-contract-")
 
 
 class TestSqlite(ContractTests):
-    planes = frozenset({Plane.TRANSPORT, Plane.STORE})
-
     @classmethod
     def harness(cls) -> Harness:
         return Harness.of(f"sqlite:///{Path(FOLDER.name) / 'jobs.db'}")
