@@ -57,13 +57,14 @@ class Receiving:
         """See `jobkit.transport.Transport.receive`. Ends with nothing when it is closed meanwhile."""
         end = self._clock.steady() + wait
         self._addresses.find(queues)
+        patient = wait >= MORE_THAN_A_LOOK
         while True:
-            rest = end - self._clock.steady()
-            found = self._look(queues, limit, lease, patient=rest >= MORE_THAN_A_LOOK)
-            rest = end - self._clock.steady()
-            if found or rest <= 0 or stop.is_set() or self._polls.closed:
+            found = self._look(queues, limit, lease, patient=patient)
+            if found or self._clock.steady() >= end or stop.is_set() or self._polls.closed:
                 return found
             self._polls.wait([(queue, lease) for queue in queues], limit, end, stop)
+            # At the end everything is looked at once more; until then the polls do it.
+            patient = self._clock.steady() < end
 
     def close(self) -> None:
         self._polls.close()
