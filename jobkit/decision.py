@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import random
 import traceback
+from collections.abc import Callable
 from datetime import datetime, timedelta
 
 import attrs
@@ -135,11 +136,8 @@ def put_back(envelope: Envelope, stored: Stored | None, delivery: Delivery, dela
 
 def failed(error: BaseException, *, after: float | None = None, final: bool = False) -> Failed:
     """The outcome of a run that raised *error*; its texts are cut in the middle, where they say the least."""
-    text = "".join(traceback.format_exception(error))
-    try:
-        message = str(error)
-    except Exception:  # noqa: BLE001 - an error that cannot say what it is, is still an error
-        message = "its __str__ failed"
+    message = _said(lambda: str(error), "its __str__ failed")
+    text = _said(lambda: "".join(traceback.format_exception(error)), "its traceback could not be written")
     return Failed(
         class_names(type(error)),
         failures.fit(message, failures.MESSAGE),
@@ -147,6 +145,14 @@ def failed(error: BaseException, *, after: float | None = None, final: bool = Fa
         after,
         final,
     )
+
+
+def _said(say: Callable[[], str], otherwise: str) -> str:
+    """A text that a user's code makes. An error that cannot say what it is, is still an error, whatever it raises then."""
+    try:
+        return say()
+    except BaseException:  # noqa: BLE001 - SystemExit there would end the thread that must settle the job
+        return otherwise
 
 
 def _succeed(case: Case, result: bytes | None) -> Decision:

@@ -38,7 +38,7 @@ def encode_result(handler: Handler[Any, Any, Any], needed: bool, value: Any) -> 
         return Success()
     try:
         return Success(handler.arguments.encode_result(value))
-    except (TypeError, ValueError, RecursionError, OverflowError) as error:
+    except Exception as error:  # noqa: BLE001 - a model's own code dumps it, and may raise anything
         log.error("%s: its result cannot be carried: %s", handler.name, error)
         return decision.failed(InvalidArguments(f"{handler.name}: its result cannot be carried: {error}"), final=True)
 

@@ -97,7 +97,7 @@ class Engine:
                 # Its start could not be marked, so it has not run: wait with it, and let somebody else try.
                 Patience(f"starting job {run.envelope.id}").failed(error, self._workshop.stopping)
                 outcome = HandedBack()
-            except Exception as error:  # noqa: BLE001 - logged; one job must not end the slot
+            except BaseException as error:  # noqa: BLE001 - logged; one job must not end the slot
                 log.exception("job %s: running it failed unexpectedly", run.envelope.id)
                 outcome = decision.failed(error)
             self._end(run, outcome)

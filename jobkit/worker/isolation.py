@@ -34,6 +34,13 @@ from jobkit.worker.runs import Run
 JOBS_PER_PROCESS = 1000
 """After so many jobs a process is replaced, so that what handlers leak stays bounded."""
 
+START_TIME = 60.0
+"""Seconds for a new process to import the app and enter its lifespan. They are not the handler's: with a time limit shorter
+than the start, no run of it could ever succeed."""
+
+LOOK = 1.0
+"""Seconds between two looks whether a silent process lives: its pipe stays open while one that it forked holds it."""
+
 _CONTEXT = multiprocessing.get_context("spawn")
 
 
@@ -50,6 +57,10 @@ class _Ask(msgspec.Struct, frozen=True):
     headers: dict[str, str]
     tracked: bool
     result_needed: bool
+
+
+class _Ready(msgspec.Struct, frozen=True, tag="ready"):
+    """The process is up, and will take its first job."""
 
 
 class _Progress(msgspec.Struct, frozen=True, tag="progress"):
@@ -79,7 +90,7 @@ class _Discarded(msgspec.Struct, frozen=True, tag="discarded"):
     reason: str
 
 
-_Told = _Progress | _Success | _Failed | _Snoozed | _Discarded
+_Told = _Ready | _Progress | _Success | _Failed | _Snoozed | _Discarded
 _ASK = msgspec.json.Decoder(_Ask)
 _TOLD: msgspec.json.Decoder[_Told] = msgspec.json.Decoder(_Told)
 
@@ -92,6 +103,7 @@ class Child:
         self._process = _CONTEXT.Process(target=_child_main, args=(theirs, app_path, factory), daemon=False)
         self._process.start()
         theirs.close()
+        self._ready = False
         self.jobs = 0
 
     @property
@@ -101,24 +113,35 @@ class Child:
     def call(self, ask: _Ask, handler: Handler[Any, Any, Any], job: Job, timeout: float | None) -> Outcome:
         """Run one job. The process may be dead afterwards."""
         self.jobs += 1
-        clock_end = None if timeout is None else steady() + timeout
+        limit = None if timeout is None else timeout if self._ready else max(timeout, START_TIME)
+        clock_end = None if limit is None else steady() + limit
         try:
             self._pipe.send_bytes(msgspec.json.encode(ask))
             while True:
-                rest = None if clock_end is None else clock_end - steady()
-                if rest is not None and rest <= 0:
+                rest = LOOK if clock_end is None else clock_end - steady()
+                if rest <= 0:
                     self.kill()
-                    return decision.failed(timed_out(handler))
-                ready = wait([self._pipe], rest)
-                if ready:
-                    told = _TOLD.decode(self._pipe.recv_bytes())
-                    if not isinstance(told, _Progress):
-                        return _outcome(told)
+                    return decision.failed(timed_out(handler) if self._ready else _not_up(handler))
+                told = self._hear(min(rest, LOOK))
+                if isinstance(told, _Progress):
                     job.progress(told.done, told.total, told.note)
+                elif isinstance(told, _Ready):
+                    self._ready = True
+                    clock_end = None if timeout is None else steady() + timeout
+                elif told is not None:
+                    return _outcome(told)
         except (EOFError, OSError):
             self._process.join(5)
             code = self._process.exitcode
             return decision.failed(WorkerCrashed(f"{handler.name}: its process ended with exit code {code}"))
+
+    def _hear(self, seconds: float) -> _Told | None:
+        """What the process says within *seconds*; raises EOFError once it is dead."""
+        if wait([self._pipe], seconds):
+            return _TOLD.decode(self._pipe.recv_bytes())
+        if not self.alive and not self._pipe.poll():
+            raise EOFError
+        return None
 
     def kill(self) -> None:
         """End the process at once, whatever it does."""
@@ -200,6 +223,10 @@ def _ask(run: Run, handler: Handler[Any, Any, Any], job: Job, result_needed: boo
     )
 
 
+def _not_up(handler: Handler[Any, Any, Any]) -> WorkerCrashed:
+    return WorkerCrashed(f"{handler.name}: its process was not up after {START_TIME:.0f} s")
+
+
 def _outcome(told: _Success | _Failed | _Snoozed | _Discarded) -> Outcome:
     match told:
         case _Success(result=result):
@@ -232,6 +259,7 @@ def _child_main(pipe: Connection, app_path: str, factory: bool) -> None:
     app = load_app(app_path, factory)
     app.load()
     with running_loop() as loop, entered(app.lifespan, loop) as state:
+        pipe.send_bytes(msgspec.json.encode(_Ready()))
         while True:
             try:
                 ask = _ASK.decode(pipe.recv_bytes())

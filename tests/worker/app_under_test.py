@@ -107,3 +107,43 @@ def isolated(number: int) -> str:
 async def asynchronous(number: int) -> str:
     await asyncio.sleep(0.01)
     return f"{number} with {current_job().state.split()[0]}"
+
+
+ONCE = RetryPolicy(max_attempts=1)
+
+
+class Speechless(Exception):
+    """An error whose text cannot be had, and whose attempt at it would end a thread."""
+
+    def __str__(self) -> str:
+        raise SystemExit(3)
+
+
+@jobs.handler(track=True, retry=ONCE)
+def speechless() -> None:
+    raise Speechless
+
+
+@jobs.handler(track=True, retry=ONCE)
+async def leave_async() -> None:
+    raise SystemExit(3)
+
+
+@jobs.handler(track=True, retry=ONCE, isolated=True)
+async def leave_async_isolated() -> None:
+    raise SystemExit(3)
+
+
+@jobs.handler(track=True, retry=ONCE)
+async def stop_the_loop() -> str:
+    asyncio.get_running_loop().stop()
+    await asyncio.sleep(0.01)
+    return "went on"
+
+
+@jobs.handler(track=True, retry=ONCE, isolated=True)
+def crash_with_a_child_that_lives() -> None:
+    if os.fork() == 0:
+        time.sleep(15)
+        os._exit(0)
+    os._exit(7)

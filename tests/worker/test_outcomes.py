@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pytest
 
 from jobkit import Enqueued, JobFailed, NotTracked
 from jobkit.transport import Message
 from tests.worker import app_under_test as app
-from tests.worker.shop import Shop, wait_until
+from tests.worker.shop import ROOT, Shop, wait_until
 
 
 def test_results_and_progress_of_tracked_jobs_can_be_read(shop: Shop) -> None:
@@ -39,6 +42,30 @@ def test_a_crash_in_isolation_costs_the_attempt_and_nothing_else(shop: Shop) -> 
     assert letter.failures[0].error == "jobkit.errors.WorkerCrashed"
     assert "exit code 7" in letter.failures[0].message
     assert "ran 1" in shop.effects()
+
+
+def test_a_crash_in_isolation_is_noticed_while_a_process_that_it_forked_lives(shop: Shop) -> None:
+    crashed = app.crash_with_a_child_that_lives.enqueue()
+    shop.start()
+    with pytest.raises(JobFailed, match="exit code 7"):
+        crashed.wait(12)
+
+
+@pytest.mark.parametrize("name", ["speechless", "leave_async", "leave_async_isolated"])
+def test_an_error_that_would_end_a_thread_fails_its_job_and_nothing_else(shop: Shop, name: str) -> None:
+    failed = shop.jobs.get(name).enqueue()
+    shop.burst("--concurrency", "1", "--grace", "1")
+    with pytest.raises(JobFailed):
+        failed.wait(5)
+    beside = app.asynchronous.enqueue(1)
+    shop.burst("--concurrency", "1")
+    assert beside.wait(5) == "1 with state"
+
+
+def test_a_handler_that_stops_the_event_loop_does_not_stop_the_others(shop: Shop) -> None:
+    stopped, beside = app.stop_the_loop.enqueue(), app.asynchronous.enqueue(2)
+    shop.burst("--grace", "1")
+    assert (stopped.wait(5), beside.wait(5)) == ("went on", "2 with state")
 
 
 def test_a_job_that_keeps_failing_is_dead_with_every_failure(shop: Shop) -> None:
@@ -97,3 +124,18 @@ def test_workers_report_what_they_did_by_type(shop: Shop) -> None:
     shop.burst()
     counts = [worker.types["count"] for worker in shop.jobs.workers() if "count" in worker.types]
     assert sum(one.done for one in counts) == 5
+
+
+def test_the_start_of_an_isolated_handlers_process_does_not_count_against_its_time_limit(shop: Shop) -> None:
+    body = (
+        b'{"v":1,"id":"slow","type":"quick","queue":"default","args":{},"enqueued_at":"2026-01-01T00:00:00Z","tracked":true}'
+    )
+    shop.jobs.backend.transport.send([Message(id="slow", queue="default", body=body)])
+    subprocess.run(
+        [sys.executable, "-m", "jobkit", "worker", "tests.worker.slow_start:jobs", "--burst"],
+        cwd=ROOT,
+        env=shop.environment,
+        check=True,
+        timeout=60,
+    )
+    assert shop.jobs.status("slow").outcome == "done"
