@@ -22,6 +22,8 @@ def load_app(path: str, factory: bool = False) -> JobKit:
         ConfigurationError: The module or attribute is missing, or is no app; the message names it.
     """
     name, _, attribute = path.partition(":")
+    if not all(part.isidentifier() for part in name.split(".")):
+        raise ConfigurationError(f"app {path!r}: name it as module:attribute, such as shop.app:jobs")
     if os.getcwd() not in sys.path:
         sys.path.insert(0, os.getcwd())
     try:

@@ -183,3 +183,11 @@ def test_the_console_script_is_the_same_command(directory: Path) -> None:
     for line in ([script, "--version"], command("--version")):
         shown = subprocess.run(line, capture_output=True, text=True, check=True, timeout=60)
         assert shown.stdout == f"jobkit {jobkit.__version__}\n"
+
+
+@pytest.mark.parametrize("path", ["", "./shop", ".shop:jobs", ":jobs", "shop..x", "shop/jobs"])
+def test_a_path_that_can_name_no_module_is_refused_and_not_tried_again_and_again(path: str) -> None:
+    ended = finish("worker", path)
+    assert ended.returncode == 3
+    assert "name it as module:attribute" in ended.stderr
+    assert "Traceback" not in ended.stderr
