@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
 from pathlib import Path
+from typing import Any
 
 import attrs
 import pytest
@@ -82,7 +83,7 @@ def server() -> Url:
 def private_session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Private]]:
     """Starts servers that last until the end of the run."""
     with ExitStack() as stack:
-        yield lambda *options: _started(tmp_path_factory.mktemp("redis"), options, stack)
+        yield lambda *options, port=0: _started(tmp_path_factory.mktemp("redis"), options, stack, port)
 
 
 @pytest.fixture
@@ -92,23 +93,96 @@ def private(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., 
         yield lambda *options: _started(tmp_path_factory.mktemp("redis"), options, stack)
 
 
-def _started(folder: Path, options: tuple[str, ...], stack: ExitStack) -> Private:
+def _started(folder: Path, options: tuple[str, ...], stack: ExitStack, port: int = 0) -> Private:
     program = os.environ.get(PROGRAM) or shutil.which("redis-server") or shutil.which("valkey-server")
     if program is None:
         pytest.fail(f"no redis-server on the PATH; {PROGRAM} may name one", pytrace=False)
-    made = Private(program, _free_port(), folder, options)
+    made = Private(program, port or free_port(), folder, options)
     made.start()
     stack.callback(made.kill)
     return made
 
 
-def _free_port() -> int:
+def free_port() -> int:
     while True:
         with socket.create_server(("127.0.0.1", 0)) as probe:
             port: int = probe.getsockname()[1]
         # A cluster's servers listen on a second port, 10,000 above the first.
         if port < 50000:
             return port
+
+
+@attrs.frozen
+class Cluster:
+    """Three masters, each with a third of the slots, and one replica of the first if there is a fourth server."""
+
+    servers: list[Private]
+
+    def url(self, first: int = 0, **options: str) -> Url:
+        return self.servers[first].url(cluster="true", **options)
+
+    def on_each(self, *words: str | int) -> list[Any]:
+        """A command's answers on the masters."""
+        answers = []
+        for each in self.servers[:3]:
+            with closing(each.client()) as client:
+                answers.append(client.execute_command(*words))  # type: ignore[no-untyped-call]
+        return answers
+
+
+_MEMBER = ("--cluster-enabled", "yes", "--appendonly", "yes", "--cluster-node-timeout", "1000")
+
+
+def _formed(servers: list[Private]) -> Cluster:
+    clients = [each.client() for each in servers]
+    for number, client in enumerate(clients):
+        client.execute_command("CLUSTER SET-CONFIG-EPOCH", number + 1)  # type: ignore[no-untyped-call]
+        client.execute_command("CLUSTER MEET", "127.0.0.1", servers[0].port)  # type: ignore[no-untyped-call]
+        if number < 3:
+            slots = range(16384 * number // 3, 16384 * (number + 1) // 3)
+            client.execute_command("CLUSTER ADDSLOTS", *slots)  # type: ignore[no-untyped-call]
+    _await(lambda: all(_members(client) == len(servers) for client in clients))
+    for client in clients[3:]:
+        master = clients[0].execute_command("CLUSTER MYID")  # type: ignore[no-untyped-call]
+        client.execute_command("CLUSTER REPLICATE", master)  # type: ignore[no-untyped-call]
+        _await(lambda: clients[3].info("replication").get("master_link_status") == "up")
+    _await(lambda: all(client.cluster("INFO")["cluster_state"] == "ok" for client in clients))
+    for client in clients:
+        client.close()
+    return Cluster(servers)
+
+
+def _members(client: redis.Redis) -> int:
+    return int(client.cluster("INFO")["cluster_known_nodes"])
+
+
+def _await(condition: Callable[[], object]) -> None:
+    deadline = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < deadline, "it did not become true within 30 s"
+        time.sleep(0.01)
+
+
+@pytest.fixture(scope="session")
+def new_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Cluster]]:
+    """Forms clusters, on the ports given, that last until the end of the run."""
+    with ExitStack() as stack:
+
+        def form(*ports: int) -> Cluster:
+            return _formed([_started(tmp_path_factory.mktemp("cluster"), _MEMBER, stack, port) for port in ports])
+
+        yield form
+
+
+@pytest.fixture(scope="session")
+def free_ports() -> Callable[[int], list[int]]:
+    return lambda count: [free_port() for _ in range(count)]
+
+
+@pytest.fixture(scope="session")
+def cluster(new_cluster: Callable[..., Cluster]) -> Cluster:
+    """One that nobody breaks."""
+    return new_cluster(*(free_port() for _ in range(3)))
 
 
 @pytest.fixture
@@ -185,11 +259,4 @@ def message() -> Callable[..., Message]:
 @pytest.fixture
 def eventually() -> Callable[[Callable[[], object]], None]:
     """Waits until a condition holds; a busy machine gets half a minute."""
-
-    def wait(condition: Callable[[], object]) -> None:
-        deadline = time.monotonic() + 30
-        while not condition():
-            assert time.monotonic() < deadline, "it did not become true within 30 s"
-            time.sleep(0.01)
-
-    return wait
+    return _await

@@ -43,8 +43,8 @@ def fill(small: Any) -> Callable[[], None]:
 
     def full() -> None:
         with closing(small.client()) as client:
-            # The measure moves by some kilobytes with every connection, so it is taken while there is too much.
-            client.config_set("maxmemory", "1mb")
+            # As if there were far too much already; nothing is evicted, so the rest stays as it is.
+            client.config_set("maxmemory", "1kb")
             with pytest.raises(redis.OutOfMemoryError):
                 client.set("other", "x")
 
