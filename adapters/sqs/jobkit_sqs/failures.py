@@ -94,8 +94,8 @@ def _answered(error: ClientError, target: Target, what: str) -> JobKitError:
     status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
     if code in _MISSING:
         return missing(target, f"{what}: {error}")
-    if code in _MISCONFIGURED:
-        return ConfigurationError(text)
     if code in _BUSY or status == 429:
         return Unavailable(text)
+    if code in _MISCONFIGURED or status in (401, 403):
+        return ConfigurationError(text)
     return ReplyLost(text) if status >= 500 or not status else Rejected(text)
