@@ -28,17 +28,21 @@ def _free_ports(count: int) -> list[int]:
 PORTS = _free_ports(4)
 
 
+@pytest.fixture(scope="session")
+def single(private_session: Callable[..., Any]) -> Any:
+    return private_session("--appendonly", "yes", port=PORTS[0])
+
+
+@pytest.fixture(scope="session")
+def three(new_cluster: Callable[..., Any]) -> Any:
+    return new_cluster(*PORTS[1:])
+
+
+@pytest.mark.usefixtures("single")
 class TestSingle(ContractTests):
     url: ClassVar[str] = f"redis://127.0.0.1:{PORTS[0]}/0"
 
-    @pytest.fixture(scope="class", autouse=True)
-    def server(self, private_session: Callable[..., Any]) -> Any:
-        return private_session("--appendonly", "yes", port=PORTS[0])
 
-
+@pytest.mark.usefixtures("three")
 class TestCluster(ContractTests):
     url: ClassVar[str] = f"redis://127.0.0.1:{PORTS[1]}/0?cluster=true"
-
-    @pytest.fixture(scope="class", autouse=True)
-    def server(self, new_cluster: Callable[..., Any]) -> Any:
-        return new_cluster(*PORTS[1:])
