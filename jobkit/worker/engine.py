@@ -141,7 +141,7 @@ class Engine:
                     due = parking.promote(self._workshop.backend).next
                     pause = PROMOTER_PAUSE if due is None else min(PROMOTER_PAUSE, max(0.01, due))
                 patience.succeeded()
-            except (JobKitError, OSError) as error:
+            except Exception as error:  # noqa: BLE001 - logged; without this thread no parked job would ever be sent
                 patience.failed(error, self._workshop.stopping)
 
     def _relay_outbox(self) -> None:

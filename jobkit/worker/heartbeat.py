@@ -11,10 +11,10 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from jobkit import codec, decision, heartbeats, records
-from jobkit.errors import JobKitError
 from jobkit.records import Stored
 from jobkit.store import Expect
 from jobkit.transport import Answer, Delivery, Done
+from jobkit.worker.patience import unexpected
 from jobkit.worker.runs import Buffer, Run
 from jobkit.worker.settling import Settler
 from jobkit.worker.workshop import Workshop, log
@@ -49,7 +49,7 @@ class Heartbeat:
             self._take_custody(held)
             self._report()
             self._note_success()
-        except (JobKitError, OSError) as error:
+        except Exception as error:  # noqa: BLE001 - logged; without this thread every lease would lapse
             self._note_failure(error)
         self._lose_lapsed(held)
         self._hand_back_waiting()
@@ -162,7 +162,7 @@ class Heartbeat:
 
     def _note_failure(self, error: Exception) -> None:
         if not self._failing:
-            log.warning("keeping leases: %s; trying again until it works", error)
+            log.warning("keeping leases: %s; trying again until it works", error, exc_info=unexpected(error))
         self._failing = True
 
     def _note_success(self) -> None:

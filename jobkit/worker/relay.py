@@ -11,7 +11,6 @@ import threading
 
 from jobkit import moving
 from jobkit.backend import Backend
-from jobkit.errors import JobKitError
 from jobkit.queues import OUTBOX
 from jobkit.worker.patience import Patience
 
@@ -60,5 +59,5 @@ class Relay:
             try:
                 self.step(stop)
                 patience.succeeded()
-            except (JobKitError, OSError) as error:
+            except Exception as error:  # noqa: BLE001 - logged; it must not end because of one batch
                 patience.failed(error, stop)

@@ -12,8 +12,9 @@ from typing import Any
 
 import pytest
 
-from jobkit import JobKit, RetryPolicy, config, current_job
+from jobkit import JobKit, RetryPolicy, config, current_job, records
 from jobkit.errors import Unavailable
+from jobkit.store import Key, Write
 from jobkit.transport import Transport
 from jobkit.url import Url
 from jobkit.worker.engine import Engine
@@ -175,6 +176,31 @@ def test_while_the_store_is_away_a_decision_is_repeated_and_the_handler_is_not()
         away.clear()
         assert held.wait(20) == "w"
     assert ran == ["w"]
+
+
+def test_what_nobody_expects_ends_neither_the_promoter_nor_the_heartbeat(caplog: pytest.LogCaptureFixture) -> None:
+    with working("", lease=0.5) as workshop:
+        store = workshop.backend.store
+        junk = Key(records.DUE, "20000101T000000.000000Z/junk")
+        store.put([Write(junk, b"junk")])
+        extend = workshop.backend.transport.extend
+        failing = iter([True])
+
+        def broken_extend(*args: Any, **kwargs: Any) -> Any:
+            if next(failing, False):
+                raise RuntimeError("a bug in an adapter")
+            return extend(*args, **kwargs)
+
+        workshop.backend.transport.extend = broken_extend  # type: ignore[method-assign]
+        held = hold.enqueue("kept")
+        wait_until(lambda: "sending parked jobs" in caplog.text, "the junk to be noticed")
+        wait_until(lambda: "a bug in an adapter" in caplog.text, "the heartbeat's failure")
+        time.sleep(1)  # several leases
+        store.put([Write(junk, None)])
+        wait_until(lambda: "sending parked jobs works again" in caplog.text, "the promoter to go on")
+        release.set()
+        assert held.wait(10) == "kept"
+    assert ran == ["kept"]
 
 
 def _steal(workshop: Workshop) -> None:
