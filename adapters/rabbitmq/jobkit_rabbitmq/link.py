@@ -170,6 +170,8 @@ class Link(Forgetful, Generic[S]):
 
     def _turn(self) -> None:
         rest = TICK
+        if self._condemned:
+            self._break(ReplyLost(self._condemned))
         try:
             if self._wire is not None and self._session is not None:
                 # What the server has said comes first: a command must not be tried on a connection that has ended.
@@ -183,12 +185,10 @@ class Link(Forgetful, Generic[S]):
             self._break(ReplyLost(f"{self._target.masked}: the connection failed ({words(error)})"))
         except Exception as error:  # noqa: BLE001  (a fault of ours must not leave callers waiting for this thread)
             self._break(ReplyLost(f"{self._target.masked}: {type(error).__name__}: {error}"))
-        if self._condemned:
-            self._break(ReplyLost(self._condemned))
         self._listen(rest)
 
     def _obey(self) -> None:
-        while self._posted:
+        while self._posted and not self._condemned:
             command, outcome = self._posted.popleft()
             if not outcome.set_running_or_notify_cancel():
                 continue
@@ -203,7 +203,6 @@ class Link(Forgetful, Generic[S]):
 
     def _connected(self) -> S:
         if self._session is None:
-            self._condemned = ""
             self._wire = Wire(self._target, self._purpose)
             self._session = self._open_session(self._wire)
         return self._session

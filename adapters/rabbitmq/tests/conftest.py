@@ -12,7 +12,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import amqp
@@ -122,8 +122,8 @@ class Broker:
                 time.sleep(0.2)
 
 
-@pytest.fixture(scope="session")
-def broker() -> Iterator[Broker]:
+@contextmanager
+def running() -> Iterator[Broker]:
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         private = Broker(Path(folder))
         private.start()
@@ -131,13 +131,25 @@ def broker() -> Iterator[Broker]:
         private.end()
 
 
+@pytest.fixture(scope="session")
+def broker() -> Iterator[Broker]:
+    with running() as private:
+        yield private
+
+
+@pytest.fixture(scope="module")
+def mortal() -> Iterator[Broker]:
+    """A server that is restarted and killed."""
+    with running() as private:
+        yield private
+
+
 @pytest.fixture
-def private(broker: Broker) -> Iterator[Url]:
-    """A namespace on the private server, set up."""
+def private(broker: Broker) -> Url:
+    """A namespace on the private server, set up; it goes with its server."""
     url = broker.url(namespace=f"t_{secrets.token_hex(8)}", timeout="5")
     adapter.setup(url, ["q"])
-    yield url
-    adapter.teardown(url)
+    return url
 
 
 @pytest.fixture(scope="session")

@@ -95,9 +95,7 @@ def test_what_nobody_asks_for_again_goes_back_to_the_broker(
     assert sorted(ids(found)) == ["a", "b", "c"]
 
 
-def test_a_lapsed_loan_is_given_back_by_its_holder(
-    url: Url, open_transport: Open, message: Make, take: Take
-) -> None:
+def test_a_lapsed_loan_is_given_back_by_its_holder(url: Url, open_transport: Open, message: Make, take: Take) -> None:
     holder, other = open_transport(url), open_transport(url)
     holder.send([message("mine")])
     (loan,) = take(holder, lease=0.5)

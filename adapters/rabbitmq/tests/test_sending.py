@@ -94,9 +94,7 @@ def test_where_nobody_listens_nothing_was_sent(message: Make) -> None:
 
 
 @pytest.mark.parametrize(("user", "vhost"), [("guest:wrong", "/"), ("guest:guest", "nowhere")])
-def test_a_login_that_is_refused_is_a_matter_of_configuration(
-    server: Url, user: str, vhost: str, message: Make
-) -> None:
+def test_a_login_that_is_refused_is_a_matter_of_configuration(server: Url, user: str, vhost: str, message: Make) -> None:
     url = Url.parse(f"amqp://{user}@{server.host}:{server.port or 5672}/{vhost}")
     transport = adapter.transport(url)
     with pytest.raises(ConfigurationError) as refused:
