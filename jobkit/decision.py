@@ -86,7 +86,7 @@ def decide(case: Case, outcome: Outcome) -> Decision:
         case Failed():
             return _fail(case, outcome)
         case Snoozed(after=after, reason=reason):
-            return _again(case, case.envelope, after, "snoozed", reason)
+            return _again(case, tracking.caught_up(case.envelope, case.stored), after, "snoozed", reason)
         case Discarded(reason=reason):
             return _end(case, "discarded", reason)
         case Expired():
@@ -94,7 +94,7 @@ def decide(case: Case, outcome: Outcome) -> Decision:
         case UnknownType():
             return _unknown_type(case)
         case HandedBack():
-            return _again(case, case.envelope, 0.0, "handed_back", "")
+            return _again(case, tracking.caught_up(case.envelope, case.stored), 0.0, "handed_back", "")
 
 
 def plain_success(delivery: Delivery) -> Decision:
@@ -223,7 +223,7 @@ def _fail(case: Case, outcome: Failed) -> Decision:
     attempt = tracking.spent(case.envelope, case.stored) + 1
     envelope = case.envelope.replace(
         spent=attempt,
-        failures=failures.with_failure(_failures(case), _failure(case, outcome, attempt)),
+        failures=failures.with_failure(tracking.failures(case.envelope, case.stored), _failure(case, outcome, attempt)),
         unknown_since=None,  # its type is known by now
     )
     delay = None if outcome.final else _retry_delay(case, outcome, attempt)
@@ -241,12 +241,6 @@ def _failure(case: Case, outcome: Failed, attempt: int) -> Failure:
         traceback=outcome.traceback,
         worker=case.worker,
     )
-
-
-def _failures(case: Case) -> tuple[Failure, ...]:
-    """The record knows those of a decision whose last step a crash cut off; the body may not."""
-    recorded = () if case.stored is None else case.stored.record.failures
-    return max(recorded, case.envelope.failures, key=lambda known: known[-1].attempt if known else 0)
 
 
 def _retry_delay(case: Case, outcome: Failed, attempt: int) -> float | None:
@@ -292,12 +286,13 @@ def _bury(case: Case, envelope: Envelope, reason: str) -> Decision:
 
 
 def _unknown_type(case: Case) -> Decision:
-    since = case.envelope.unknown_since or case.now
+    envelope = tracking.caught_up(case.envelope, case.stored)
+    since = envelope.unknown_since or case.now
     known_for = (case.now - since).total_seconds()
     if known_for >= case.unknown_type_for:
-        return _bury(case, case.envelope, f"no worker knew the type {case.envelope.type!r} for {known_for:.0f} s")
+        return _bury(case, envelope, f"no worker knew the type {envelope.type!r} for {known_for:.0f} s")
     rest = min(UNKNOWN_DELAY, max(0.05, case.unknown_type_for - known_for))
-    return _again(case, case.envelope.replace(unknown_since=since), rest, "unknown_type", case.envelope.type)
+    return _again(case, envelope.replace(unknown_since=since), rest, "unknown_type", envelope.type)
 
 
 def _again(case: Case, envelope: Envelope, delay: float, label: str, reason: str) -> Decision:

@@ -11,7 +11,7 @@ import enum
 from datetime import datetime, timedelta
 
 from jobkit import records
-from jobkit.envelope import Envelope
+from jobkit.envelope import Envelope, Failure
 from jobkit.records import JobRecord, Stored
 from jobkit.store import Expect, Write
 
@@ -63,10 +63,9 @@ def marked_start(
 ) -> tuple[JobRecord, Write]:
     """The record of a run that begins, and the write that claims it: of two workers that try, one gets YES."""
     record = records.of(
-        envelope,
+        caught_up(envelope, stored),
         "running",
         track=track or (stored is not None and stored.record.track),
-        spent=spent(envelope, stored),
         worker=worker,
         started_at=now,
         lease_until=now + timedelta(seconds=lease),
@@ -80,3 +79,19 @@ def spent(envelope: Envelope, stored: Stored | None) -> int:
     if stored is None or stored.record.generation != envelope.generation:
         return envelope.spent
     return max(envelope.spent, stored.record.spent)
+
+
+def failures(envelope: Envelope, stored: Stored | None) -> tuple[Failure, ...]:
+    """All that are known: the record has each one first, so it may know one that a crash kept out of the body."""
+    recorded = () if stored is None else stored.record.failures
+    if not recorded or not envelope.failures:
+        return recorded or envelope.failures
+    return max(recorded, envelope.failures, key=lambda known: known[-1].at)
+
+
+def caught_up(envelope: Envelope, stored: Stored | None) -> Envelope:
+    """*envelope* with the attempts and failures that only its record knows of; itself, if there are none."""
+    known = spent(envelope, stored), failures(envelope, stored)
+    if known == (envelope.spent, envelope.failures):
+        return envelope
+    return envelope.replace(spent=known[0], failures=known[1])

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from jobkit import records, tracking
-from jobkit.envelope import WIRE_VERSION, Envelope
+from jobkit.envelope import WIRE_VERSION, Envelope, Failure
 from jobkit.records import State, Stored
 from jobkit.store import Expect, Record
 from jobkit.tracking import Verdict
@@ -74,6 +74,26 @@ def test_what_was_spent_is_the_records_where_it_speaks_of_this_copy() -> None:
     assert tracking.spent(envelope(spent=2), stored("running", spent=3)) == 3
     assert tracking.spent(envelope(spent=2), stored("running", spent=1)) == 2
     assert tracking.spent(envelope(spent=2), stored("running", generation=0, spent=9)) == 2
+
+
+def test_what_only_the_record_knows_of_a_cut_off_decision_is_not_forgotten() -> None:
+    first, second = (Failure(at=NOW + timedelta(seconds=number), attempt=number, error="E") for number in (1, 2))
+    found = stored("sent", spent=2)
+    found = Stored(found.record.replace(failures=(first, second)), None, "v")
+    behind = envelope(spent=1).replace(failures=(first,))
+    caught_up = tracking.caught_up(behind, found)
+    assert (caught_up.spent, caught_up.failures) == (2, (first, second))
+    record, _ = tracking.marked_start(behind, found, worker="w", now=NOW, lease=60, track=False)
+    assert (record.spent, record.failures) == (2, (first, second))
+    level = envelope(spent=2).replace(failures=(first, second))
+    assert tracking.caught_up(level, found) is level
+    assert tracking.caught_up(behind, None) is behind
+
+
+def test_after_a_replay_the_latest_failure_counts_and_not_the_highest_attempt() -> None:
+    old, new = Failure(at=NOW, attempt=3, error="E"), Failure(at=NOW + timedelta(seconds=9), attempt=1, error="E")
+    found = Stored(stored("sent").record.replace(failures=(old, new)), None, "v")
+    assert tracking.failures(envelope().replace(failures=(old,)), found) == (old, new)
 
 
 def test_the_rest_of_a_lease_is_never_negative() -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from jobkit import codec, decision, heartbeats, records
+from jobkit import codec, decision, heartbeats, records, tracking
 from jobkit.records import Stored
 from jobkit.store import Expect
 from jobkit.transport import Answer, Delivery, Done
@@ -109,13 +109,13 @@ class Heartbeat:
             if run.ended or delivery is None:
                 return
             handler = run.handler
-            envelope = run.envelope.replace(generation=run.envelope.generation + 1, tracked=True)
+            known = tracking.caught_up(run.envelope, run.stored)
+            envelope = known.replace(generation=known.generation + 1, tracked=True)
             until = self._lease_end()
             record = records.of(
                 envelope,
                 "custody",
                 track=handler is not None and handler.options.track,
-                spent=run.stored.record.spent if run.stored else envelope.spent,
                 worker=self._workshop.id,
                 started_at=self._workshop.backend.now(),
                 lease_until=until,
