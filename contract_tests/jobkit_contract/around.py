@@ -151,6 +151,18 @@ class Greedy(AroundTransport):
         return super().receive(queues, limit=max(limit, self._ahead), wait=wait, lease=lease, stop=stop)
 
 
+class Unsettling(AroundTransport):
+    """Calls *before_settling* for settlements alone."""
+
+    def __init__(self, inner: Transport, before_settling: Callable[[], None]) -> None:
+        super().__init__(inner)
+        self._before_settling = before_settling
+
+    def settle(self, settlements: Sequence[Settlement]) -> list[Settled]:
+        self._before_settling()
+        return super().settle(settlements)
+
+
 class ShortDelay(AroundTransport):
     """Takes no delay beyond *longest* seconds."""
 

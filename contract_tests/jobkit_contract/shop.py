@@ -30,7 +30,7 @@ from jobkit_contract.bench import QUEUES, Bench
 from jobkit_contract.clause import Broken
 from jobkit_contract.processes import Child
 from jobkit_contract.staff import staff
-from jobkit_contract.steps import GRACE, expect, nothing_comes, short_lease, until_lapsed
+from jobkit_contract.steps import GRACE, LONG, expect, nothing_comes, short_lease, until_lapsed
 
 PHYSICAL = tuple(name for queue in QUEUES for name in all_physical(queue))
 
@@ -75,10 +75,10 @@ class Notes:
             came = self._changed.wait_for(lambda: self._number(text) >= count, within + GRACE)
         expect(came, f"{text!r} was to be noted {count} times, and was {self.count(text)} times")
 
-    def wait_for_any(self, count: int) -> None:
-        """Until *count* notes were taken."""
+    def wait_for_any(self, count: int, *, within: float = 0.0) -> None:
+        """Until *count* notes were taken; *within* and grace seconds are given."""
         with self._changed:
-            came = self._changed.wait_for(lambda: len(self._taken) >= count, GRACE)
+            came = self._changed.wait_for(lambda: len(self._taken) >= count, within + GRACE)
         expect(came, f"{count} notes were to be taken, and {len(self._taken)} were")
 
     def _number(self, text: str) -> int:
@@ -205,32 +205,31 @@ class Shop:
 
     @property
     def lease(self) -> float:
-        """The shortest that is worth a test."""
-        return short_lease(self.bench)
+        """For checks in which leases end: long enough for a busy machine to keep one."""
+        return short_lease(self.bench, 2.0)
 
     def worker(
         self,
         *,
-        lease: float | None = None,
+        lease: float = LONG,
         grace: float = 5.0,
-        concurrency: int = 2,
+        concurrency: int = 5,
         transport: TransportMaker = _as_it_is,
         store: StoreMaker = _as_it_is,
     ) -> ThreadWorker:
         """Start one in this process."""
-        settings = Settings(queues=QUEUES, lease=lease or self.lease, grace=grace, concurrency=concurrency)
+        settings = Settings(queues=QUEUES, lease=lease, grace=grace, concurrency=concurrency)
         worker = ThreadWorker(self.bench, self.jobs, settings, transport, store)
         self.workers.append(worker)
         return worker
 
-    def killable(self, *, grace: float = 5.0, concurrency: int = 2, ahead: int = 0, lease: float | None = None) -> Worker:
+    def killable(self, *, lease: float, grace: float = 5.0, concurrency: int = 2, ahead: int = 0) -> Worker:
         """
         Start one in a process of its own, where the backend is shared between processes.
 
         Args:
             ahead: How many jobs it fetches at least, if there are so many.
         """
-        lease = lease or self.lease
         if not (self.bench.capabilities.shared and self.bench.store_capabilities.shared):
             return self.worker(
                 lease=lease, grace=grace, concurrency=concurrency, transport=lambda inner: Greedy(inner, ahead)
@@ -287,7 +286,7 @@ def wait_until(
     deadline = steady() + within + GRACE
     while not condition():
         expect(steady() < deadline, f"waited {within + GRACE:.0f} s for {what}; {found()}")
-        time.sleep(0.03)
+        time.sleep(0.05)
 
 
 def _tamper(bench: Bench, part: object) -> None:

@@ -39,7 +39,7 @@ def _mortal(shop: Shop, name: str, *, retry: RetryPolicy = ONCE, **options: Any)
 
 def _dead(shop: Shop, count: int, *, within: float = 0.0) -> list[DeadEntry]:
     """All dead letters, once there are *count*."""
-    wait_until(lambda: len(shop.jobs.dead.list(limit=None)) >= count, f"{count} deaths", within=within, found=shop.live)
+    wait_until(lambda: shop.jobs.dead.count() >= count, f"{count} deaths", within=within, found=shop.live)
     return shop.jobs.dead.list(limit=None)
 
 
@@ -60,7 +60,7 @@ def exhaustion_leaves_one_record_and_no_live_copy(bench: Bench) -> None:
         for number, retry in ((3, THRICE), (1, ONCE))
     ]
     jobs = [kind.enqueue(kind.name) for kind in kinds for _ in range(5)]
-    shop.worker()
+    shop.worker(concurrency=10)
     _dead(shop, len(jobs))
     shop.wait_at_rest()
     bench.sleep(1.1)
@@ -92,7 +92,7 @@ def a_death_that_can_not_be_recorded_leaves_the_job_alive(bench: Bench) -> None:
 
     kinds = [_mortal(shop, name, track=name == "tracked") for name in ("plain", "tracked")]
     jobs = [kind.enqueue(kind.name) for kind in kinds]
-    victim = shop.worker(store=lambda inner: WatchedStore(inner, refuse))
+    victim = shop.worker(lease=shop.lease, store=lambda inner: WatchedStore(inner, refuse))
     wait_until(lambda: len(refused) >= 2, "the deaths to be refused", found=shop.notes.all)
     bench.sleep(2 * shop.lease)
     expect_equal([shop.notes.count(kind.name) for kind in kinds], [1, 1], "runs while the record could not be written")
@@ -155,7 +155,7 @@ def listing_follows_the_order_of_death_while_others_die(bench: Bench) -> None:
     mortal = _mortal(shop, "mortal")
     first = [mortal.new(str(number)) for number in range(60)]
     shop.jobs.enqueue_many(first)
-    shop.worker(concurrency=4)
+    shop.worker(concurrency=20)
     before = [entry.id for entry in _dead(shop, 60)]
     expect_equal(sorted(before), sorted(job.id for job in first), "dead letters")
     shop.jobs.enqueue_many([mortal.new(str(number)) for number in range(60, 180)])
@@ -373,8 +373,8 @@ def nothing_is_evicted(bench: Bench) -> None:
     mortal = _mortal(shop, "mortal")
     jobs = [mortal.new(str(number)) for number in range(MANY)]
     shop.jobs.enqueue_many(jobs)
-    shop.worker(concurrency=4, store=lambda inner: WatchedStore(inner, watch))
-    shop.notes.wait_for_any(MANY)
+    shop.worker(concurrency=20, store=lambda inner: WatchedStore(inner, watch))
+    shop.notes.wait_for_any(MANY, within=15.0)
     shop.wait_at_rest()
     expect_equal(timed, [], "records of the dead that expire")
     expect_equal(shop.jobs.dead.count(), MANY, "count of dead letters")

@@ -30,8 +30,8 @@ def every_job_ends_in_exactly_one_way(bench: Bench) -> None:
         plain.using(queue="other").enqueue("purged", number)
     removed = shop.jobs.purge("other")
     expect(removed in (EACH, None), f"of {EACH} jobs in a queue the purge removed {removed}")
-    victim = shop.killable(concurrency=4)
-    shop.killable(concurrency=4)
+    victim = shop.killable(lease=shop.lease, concurrency=4)
+    shop.killable(lease=shop.lease, concurrency=4)
     jobs = {how: [tracked.new(how, number) for number in range(EACH)] for how in ENDS}
     others = {how: [plain.new(how, number) for number in range(EACH)] for how in ENDS}
     chained = [tracked.new("done", 100 + number).then(tracked.new("done", 200 + number)) for number in range(EACH)]
@@ -46,9 +46,9 @@ def every_job_ends_in_exactly_one_way(bench: Bench) -> None:
     buried = [job.id for each in (jobs, others) for how in ("doomed", "dead") for job in each[how]]
     wait_until(
         lambda: (
-            shop.ends(list(promised)) == promised
+            must_run <= set(shop.notes.all())
             and shop.jobs.dead.count() >= len(buried)
-            and must_run <= set(shop.notes.all())
+            and shop.ends(list(promised)) == promised
         ),
         "all jobs to end as they must",
         within=2 * shop.lease,

@@ -35,7 +35,7 @@ def _run(shop: Shop, numbers: dict[Priority, int]) -> list[str]:
     for priority in UPWARDS:
         shop.jobs.enqueue_many([say.using(priority=priority).new(priority) for _ in range(numbers[priority])])
     shop.worker(concurrency=1)
-    shop.notes.wait_for_any(sum(numbers.values()))
+    shop.notes.wait_for_any(sum(numbers.values()), within=15.0)
     shop.nothing_left()
     return shop.notes.all()
 

@@ -9,13 +9,13 @@ import attrs
 from jobkit import Dead, Discard, JobKit, Retry, RetryPolicy, Snooze, current_job
 from jobkit.clock import steady
 from jobkit.retry import FailedAttempt, Policy
-from jobkit_contract.around import AroundStore, Greedy, ShortDelay, ShortLease, Switch
+from jobkit_contract.around import AroundStore, Greedy, ShortDelay, ShortLease, Switch, Unsettling
 from jobkit_contract.bench import Bench
 from jobkit_contract.clause import Plane
 from jobkit_contract.registry import CONTRACT
 from jobkit_contract.shop import Shop, Worker, wait_until
 from jobkit_contract.staff import TWICE, local
-from jobkit_contract.steps import EARLY, GRACE, LONG, expect, expect_equal, short_lease
+from jobkit_contract.steps import EARLY, GRACE, expect, expect_equal
 
 KILLS = 2
 """The limit of the jobs that kill their workers: `staff.TWICE`."""
@@ -72,12 +72,43 @@ def a_crash_spends_an_attempt(bench: Bench) -> None:
         return f"attempt {current_job().attempt}"
 
     job = crash_once.enqueue()
-    shop.worker()
+    shop.worker(lease=shop.lease)
     wait_until(lambda: seen, "the first attempt")
-    shop.worker()
+    shop.worker(lease=shop.lease)
     expect_equal(job.wait(3 * shop.lease + GRACE), "attempt 2", "result")
     expect_equal(seen, [1, 2], "attempts")
     expect_equal(job.status().attempts, 2, "attempts of its status")
+    shop.wait_at_rest()
+
+
+@CONTRACT.check("RTY-1", plane=Plane.WORKER, limit=60)
+def a_retry_that_was_cut_off_counts_all_the_same(bench: Bench) -> None:
+    """
+    A worker is killed between the record of a failure and the broker's part in it: the next one begins attempt 2, keeps to
+    that through a snooze, and the dead letter holds all three failures.
+    """
+    shop = Shop(bench, JobKit())
+    broker = Switch("the broker, for settlements,")
+    seen: list[int] = []
+
+    @shop.jobs.handler(queue="jobs", retry=RetryPolicy(max_attempts=3, delays=[0.05]), track=True)
+    @local
+    def fail() -> None:
+        seen.append(current_job().attempt)
+        if seen == [1, 2]:
+            raise Snooze(0.05)
+        raise ValueError(f"attempt {seen[-1]}")
+
+    job = fail.enqueue()
+    broker.off()
+    victim = shop.worker(lease=shop.lease, transport=lambda inner: Unsettling(inner, broker.check))
+    wait_until(lambda: broker.refused, "the settlement", found=lambda: seen)
+    victim.kill()
+    shop.worker(lease=shop.lease)
+    wait_until(lambda: shop.jobs.dead.count() == 1, "its death", within=2 * shop.lease, found=lambda: seen)
+    expect_equal(seen, [1, 2, 2, 3], "attempts")
+    failures = shop.jobs.dead.show(job.id).failures
+    expect_equal([failure.message for failure in failures], ["attempt 1", "attempt 2", "attempt 3"], "failures")
     shop.wait_at_rest()
 
 
@@ -270,13 +301,13 @@ def a_job_that_kills_its_workers_dies_and_its_neighbours_do_not(bench: Bench) ->
         expect(kills <= most, f"{kills} workers were killed; the limit was {KILLS} for each of {len(kinds)} jobs")
         expect(steady() < deadline, f"{kills} workers were killed, and then nothing came of it")
         if worker is None or worker.has_ended():
-            worker = shop.killable(concurrency=1, ahead=20)
+            worker = shop.killable(lease=shop.lease, concurrency=1, ahead=20)
         bench.sleep(0.05)
     letters = shop.jobs.dead.list()
     expect_equal({letter.id for letter in letters}, {killer.id for killer in killers}, "dead letters")
     expect_equal({letter.error for letter in letters}, {"jobkit.errors.WorkerCrashed"}, "errors of the dead letters")
     if worker is None or worker.has_ended():
-        shop.killable(concurrency=1)
+        shop.killable(lease=shop.lease, concurrency=1)
     for number in range(12):
         shop.notes.wait(f"attempt 1 of {number}", within=2 * shop.lease)
     shop.wait_at_rest(within=2 * shop.lease)
@@ -292,11 +323,12 @@ def _in_processes(bench: Bench) -> bool:
 @CONTRACT.check("RTY-6", plane=Plane.WORKER, limit=60)
 def no_handler_is_repeated_while_the_store_is_down(bench: Bench) -> None:
     """
-    The store goes away, for several leases, while jobs run that succeed, fail at first and fail for good: each decision
+    The store goes away, for longer than a lease, while jobs run that succeed, fail at first and fail for good: each decision
     waits for the store, and no handler is run for it again, neither by that worker nor by the other one.
     """
     shop = Shop(bench, JobKit())
     store, go = Switch("the store"), threading.Event()
+    lease = 2 * shop.lease
 
     def end(how: str) -> None:
         shop.notes(f"{how} {current_job().attempt}")
@@ -306,12 +338,12 @@ def no_handler_is_repeated_while_the_store_is_down(bench: Bench) -> None:
 
     shop.jobs.handler(name="end", queue="jobs", retry=TWICE, track=True)(local(end))
     jobs = {how: shop.jobs.get("end").enqueue(how) for how in ("done", "retried", "dead")}
-    shop.worker(concurrency=3, store=lambda inner: AroundStore(inner, store.check))
+    shop.worker(lease=lease, concurrency=3, store=lambda inner: AroundStore(inner, store.check))
     shop.notes.wait_for_any(3)
-    shop.worker(concurrency=3, store=lambda inner: AroundStore(inner, store.check))
+    shop.worker(lease=lease, concurrency=3, store=lambda inner: AroundStore(inner, store.check))
     store.off()
     go.set()
-    bench.sleep(3.5 * shop.lease + bench.capabilities.lease_slack)
+    bench.sleep(1.5 * lease + bench.capabilities.lease_slack)
     expect(store.refused > 0, "the store was not asked while it was away, so this says nothing")
     expect_equal(sorted(shop.notes.all()), ["dead 1", "done 1", "retried 1"], "runs while the store was away")
     store.on()
@@ -324,11 +356,11 @@ def no_handler_is_repeated_while_the_store_is_down(bench: Bench) -> None:
 @CONTRACT.check("RTY-7", plane=Plane.WORKER, limit=60)
 def a_run_beyond_the_longest_lease_is_single_and_ends_once(bench: Bench) -> None:
     """
-    On a broker that lends for three seconds, plain and tracked jobs run for five: beside another worker each is run
+    On a broker that lends for six seconds, plain and tracked jobs run for eight: beside another worker each is run
     once, ends once, and sends its successor once.
     """
-    longest = 3 * short_lease(bench)
     shop = Shop(bench, JobKit())
+    longest = 3 * shop.lease
 
     def long(name: str) -> None:
         shop.notes(f"{name} began")
@@ -344,7 +376,7 @@ def a_run_beyond_the_longest_lease_is_single_and_ends_once(bench: Bench) -> None
         shop.jobs.handler(name=name, queue="jobs", track=name == "tracked", retry=RetryPolicy(max_attempts=3))(local(long))
         shop.jobs.get(name).new(name).then(after.new(name)).enqueue()
     for _ in range(2):
-        shop.worker(concurrency=4, lease=LONG, transport=lambda inner: ShortLease(inner, longest))
+        shop.worker(concurrency=4, transport=lambda inner: ShortLease(inner, longest))
     for name in ("plain", "tracked"):
         shop.notes.wait(f"after {name}", within=longest + 3)
     shop.wait_at_rest()
@@ -357,8 +389,8 @@ def a_run_beyond_the_longest_lease_is_single_and_ends_once(bench: Bench) -> None
 @CONTRACT.check("RTY-7", plane=Plane.WORKER, limit=60)
 def custody_ends_with_its_worker(bench: Bench) -> None:
     """A worker that is killed while the store has custody of its job is survived by it: another one begins attempt 2."""
-    longest = 3 * short_lease(bench)
     shop = Shop(bench, JobKit())
+    longest = 3 * shop.lease
     stuck = threading.Event()
 
     @shop.jobs.handler(queue="jobs", track=True, retry=RetryPolicy(max_attempts=3, delays=[0.05]))
@@ -369,10 +401,10 @@ def custody_ends_with_its_worker(bench: Bench) -> None:
         return current_job().attempt
 
     job = long.enqueue()
-    victim = shop.worker(transport=lambda inner: ShortLease(inner, longest), lease=LONG)
+    victim = shop.worker(transport=lambda inner: ShortLease(inner, longest))
     wait_until(lambda: job.status().state == "custody", "custody", within=longest)
     victim.kill()
-    shop.worker(transport=lambda inner: ShortLease(inner, longest), lease=LONG)
+    shop.worker(transport=lambda inner: ShortLease(inner, longest))
     expect_equal(job.wait(longest + 12 + GRACE), 2, "the attempt that succeeded")
     stuck.set()
     shop.wait_at_rest()

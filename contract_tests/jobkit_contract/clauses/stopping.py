@@ -46,12 +46,12 @@ def the_grace_time_is_respected_and_no_longer(bench: Bench) -> None:
     """A job that outlasts the grace time is handed back, not lost and not failed: another worker begins attempt 1."""
     shop = Shop(bench)
     shop.jobs.get("hold").enqueue(3.0)
-    worker = shop.worker(concurrency=1, grace=1.0, lease=LONG)
+    worker = shop.worker(concurrency=1, grace=1.0)
     shop.notes.wait("hold began, attempt 1")
     took = worker.stop(1.0)
     expect(took >= 0.95, f"a grace time of 1 s was over after {took:.2f} s")
     expect_equal(shop.notes.count("hold ended"), 0, "ends of a job that outlasts the grace time")
-    shop.worker(concurrency=1, lease=LONG)
+    shop.worker(concurrency=1)
     shop.notes.wait("hold began, attempt 1", 2)
     shop.wait_at_rest(within=3.0)
     shop.nothing_left()
@@ -62,7 +62,7 @@ def the_grace_time_is_respected_and_no_longer(bench: Bench) -> None:
 def an_idle_worker_stops_at_once_and_lets_go_of_everything(bench: Bench) -> None:
     """A worker that waits for jobs ends within seconds, and the lead over parked jobs is free for others at once."""
     shop = Shop(bench)
-    worker = shop.worker(lease=LONG, grace=LONG)
+    worker = shop.worker(grace=LONG)
     shop.jobs.get("attempt").enqueue(1)
     shop.notes.wait("attempt 1 of 1")
     bench.sleep(1.5)

@@ -152,6 +152,14 @@ worker_fault("counts no crash", "RTY-1")(ForgetsRunning)
 worker_fault("lets a job kill for ever", "RTY-5")(ForgetsRunning)
 
 
+@worker_fault("forgets at the start what was decided before", "RTY-1")
+class ForgetsDecided(SpoilsRecords):
+    def spoil(self, header: dict[str, Any]) -> None:
+        if header["state"] == "running":
+            header.pop("spent", None)
+            header.pop("failures", None)
+
+
 @worker_fault("spends an attempt on a snooze", "RTY-2")
 class SnoozeSpends(Misjudges):
     def judge(self, outcome: Outcome) -> Outcome:
