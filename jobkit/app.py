@@ -21,6 +21,7 @@ from jobkit.heartbeats import WorkerReport
 from jobkit.middleware import Middleware
 from jobkit.queues import OUTBOX, check_queue, logical, physical
 from jobkit.registry import Handlers
+from jobkit.shield import shielded
 from jobkit.stats import QueueStats, gather
 from jobkit.status import Enqueued, JobStatus
 from jobkit.transport import Depth
@@ -127,6 +128,7 @@ class JobKit(Handlers):
             raise NotFound(f"no handler is called {name!r}{nearest(name, self._by_name)}")
         return handler
 
+    @shielded
     def enqueue_many(self, jobs: Iterable[New[Any]], *, connection: Any = None) -> list[Enqueued[Any]]:
         """
         Enqueue jobs made by ``handler.new(...)`` in as few round trips as the backend allows.
@@ -155,6 +157,7 @@ class JobKit(Handlers):
         """`enqueue_many` for async code: the event loop is not blocked."""
         return await asyncio.to_thread(self.enqueue_many, list(jobs), connection=connection)
 
+    @shielded
     def status(self, job_id: str) -> JobStatus:
         """
         Where a tracked job stands.
@@ -165,19 +168,23 @@ class JobKit(Handlers):
         """
         return status.read(self.backend, job_id)
 
+    @shielded
     def stats(self, queues: Sequence[str] = ()) -> list[QueueStats]:
         """How much lies in *queues*; none named: in all that are known from handlers, workers, dead letters and broker."""
         return gather(self.backend, [check_queue(queue) for queue in queues] or self._known_queues())
 
+    @shielded
     def outbox_depth(self) -> Depth | None:
         """What waits in the outbox, and for how long (`Depth.oldest_age` is the lag); None without an outbox."""
         outbox = self.outbox
         return None if outbox is None else outbox.transport.depth([OUTBOX])[0]
 
+    @shielded
     def workers(self) -> list[WorkerReport]:
         """The workers that were heard of lately, with their counters per job type."""
         return heartbeats.read(self.backend.store)
 
+    @shielded
     def purge(self, queue: str) -> int | None:
         """
         Remove every job that waits in *queue*; running ones, parked ones and dead letters stay.

@@ -20,6 +20,7 @@ from jobkit.codec import Undecodable
 from jobkit.envelope import Envelope, Failure
 from jobkit.errors import ConfigurationError, NotFound
 from jobkit.records import DeadEntry, Stored
+from jobkit.shield import shielded
 from jobkit.store import Key, Write
 from jobkit.transport import Answer
 
@@ -63,6 +64,7 @@ class DeadLetters:
     def __init__(self, backend: Callable[[], Backend]) -> None:
         self._open = backend
 
+    @shielded
     def list(
         self,
         *,
@@ -92,10 +94,12 @@ class DeadLetters:
                 break
         return found
 
+    @shielded
     def count(self, limit: int = 10_000) -> int:
         """How many there are, counted up to *limit*."""
         return self._open().store.count(records.DEAD, limit=limit)
 
+    @shielded
     def show(self, job_id: str) -> DeadLetter:
         """
         Raises:
@@ -116,6 +120,7 @@ class DeadLetters:
             envelope=_decoded(body),
         )
 
+    @shielded
     def replay(self, ids: Sequence[str]) -> dict[str, str]:
         """
         Send each of these dead letters again, as the next generation of the same job, with all its attempts before it.
@@ -127,6 +132,7 @@ class DeadLetters:
         """
         return {job_id: self._replay(job_id) for job_id in ids}
 
+    @shielded
     def purge(self, ids: Sequence[str]) -> dict[str, str]:
         """Remove these dead letters for good. Returns what became of each id: "purged", or why not."""
         return {job_id: self._purge(job_id) for job_id in ids}

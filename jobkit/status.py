@@ -16,6 +16,7 @@ from jobkit.backend import Backend
 from jobkit.clock import steady
 from jobkit.errors import JobFailed, NotFound, NotTracked, WaitTimeout
 from jobkit.records import JobRecord, Progress, Stored
+from jobkit.shield import shielded
 from jobkit.store import Key
 
 if TYPE_CHECKING:
@@ -63,6 +64,7 @@ class JobStatus:
         return self.state in FINISHED
 
 
+@shielded
 def read(backend: Backend, job_id: str) -> JobStatus:
     """
     Raises:

@@ -10,6 +10,7 @@ from jobkit import records
 from jobkit.backend import Backend
 from jobkit.errors import JobKitError
 from jobkit.records import Progress
+from jobkit.shield import shielded
 from jobkit.store import Key, Write
 
 EVERY = 0.25
@@ -34,6 +35,7 @@ class Reporter:
         if self._backend.clock.steady() >= self._next_at:
             self.flush()
 
+    @shielded
     def flush(self) -> None:
         """Write what is pending. A report that cannot be written is not worth a job's failure."""
         if self._pending is None:

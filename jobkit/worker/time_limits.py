@@ -3,6 +3,7 @@ Time limits for handlers that run in threads.
 
 Python cannot stop a thread. What it can do is raise an exception in it at its next bytecode instruction; a call that blocks
 in C, such as a socket read without a timeout, delays that until it returns. Whoever needs a hard limit isolates the handler.
+What the handler calls of jobkit itself is not cut off: see `jobkit.shield`.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from contextlib import contextmanager
 import attrs
 
 from jobkit.clock import Clock
+from jobkit.shield import limited
 
 _raise_in_thread = ctypes.pythonapi.PyThreadState_SetAsyncExc
 
@@ -32,11 +34,27 @@ class _Entry:
     thread: int
     active: bool = True
     lock: threading.Lock = attrs.field(factory=threading.Lock)
+    held: int = 0
+    due: bool = False
 
     def fire(self) -> None:
         with self.lock:
-            if self.active:
+            if self.active and self.held:
+                self.due = True
+            elif self.active:
                 _raise_in_thread(ctypes.c_ulong(self.thread), ctypes.py_object(TimeLimitReached))
+
+    def hold(self) -> None:
+        with self.lock:
+            self.held += 1
+
+    def let_go(self) -> None:
+        with self.lock:
+            self.held -= 1
+            due = self.due and not self.held
+            self.due = self.due and not due
+        if due:
+            raise TimeLimitReached
 
     def end(self) -> None:
         with self.lock:
@@ -63,7 +81,8 @@ class Watchdog:
         entry = _Entry(threading.get_ident())
         self._watch(entry, seconds)
         try:
-            yield
+            with limited(entry):
+                yield
         finally:
             entry.end()
             self._forget()

@@ -147,3 +147,14 @@ def crash_with_a_child_that_lives() -> None:
         time.sleep(15)
         os._exit(0)
     os._exit(7)
+
+
+@jobs.handler
+def nothing() -> None:
+    pass
+
+
+@jobs.handler(timeout=0.05, retry=ONCE)
+def enqueue_on_and_on() -> None:
+    while True:
+        nothing.enqueue()
