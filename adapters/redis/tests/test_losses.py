@@ -16,7 +16,7 @@ import attrs
 import pytest
 import redis
 
-from jobkit.errors import ConfigurationError, Unavailable, Uncertain
+from jobkit.errors import Unavailable, Uncertain
 from jobkit.store import Key, Write
 from jobkit.transport import Again, Answer, Delivery, Done, Message
 from jobkit.url import Url
@@ -288,17 +288,3 @@ def test_what_was_answered_survives_a_kill_of_the_server(private: Callable[..., 
         assert transport.settle([Done(done)])[0].answer is Answer.LOST
         assert transport.settle([Done(held)])[0].answer is Answer.YES
         assert store.get([Key("things", "a")])[0] is not None
-
-
-def test_nobody_at_the_port_is_unavailable_and_a_wrong_database_or_password_a_mistake(url: Url) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
-    with pytest.raises(Unavailable):
-        adapter.transport(attrs.evolve(url, host="127.0.0.1", port=port)).depth([])
-    with pytest.raises(Unavailable):
-        adapter.transport(attrs.evolve(url, host="nobody.invalid")).depth([])
-    with pytest.raises(ConfigurationError, match="DB index"):
-        adapter.transport(attrs.evolve(url, path="99999")).depth([])
-    with pytest.raises(ConfigurationError) as raised:
-        adapter.transport(attrs.evolve(url, username="somebody", password="s3cret")).depth([])
-    assert "s3cret" not in str(raised.value)

@@ -35,12 +35,14 @@ local function ring(queue)
 end
 
 -- Put a new message in its queue. An id that lives there already is left alone: its first send's reply was lost.
+-- The body comes last, since it is what makes an id live: a user who lacks a right leaves no job behind that is nowhere due.
 local function store(queue, id, due, body)
-  if redis.call('HSETNX', key(queue, BODY), id, body) == 1 then
-    redis.call('ZADD', key(queue, DUE), digits(due), id)
-    return due - now <= SOON
+  if redis.call('HEXISTS', key(queue, BODY), id) == 1 then
+    return false
   end
-  return false
+  redis.call('ZADD', key(queue, DUE), digits(due), id)
+  redis.call('HSET', key(queue, BODY), id, body)
+  return due - now <= SOON
 end
 
 -- Whether the loan is still the caller's. One that has lapsed is over even if nobody has taken the job since.
