@@ -155,7 +155,7 @@ worker_fault("lets a job kill for ever", "RTY-5")(ForgetsRunning)
 @worker_fault("forgets at the start what was decided before", "RTY-1")
 class ForgetsDecided(SpoilsRecords):
     def spoil(self, header: dict[str, Any]) -> None:
-        if header["state"] == "running":
+        if header["state"] == "sent":
             header.pop("spent", None)
             header.pop("failures", None)
 
