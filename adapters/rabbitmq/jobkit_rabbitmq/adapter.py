@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from jobkit.adapter import LINE, Change, Finding
+from jobkit.store import Store
 from jobkit.url import Url
 from jobkit_rabbitmq.check import check
 from jobkit_rabbitmq.options import Target
@@ -20,8 +21,9 @@ class RabbitmqAdapter:
     def transport(self, url: Url) -> RabbitmqTransport:
         return RabbitmqTransport(Target.of(url))
 
-    def store(self, url: Url) -> None:
+    def store(self, url: Url) -> Store | None:
         Target.of(url)
+        return None
 
     def setup(self, url: Url, queues: Sequence[str]) -> list[Change]:
         return set_up(Target.of(url), queues)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
 
@@ -59,24 +59,22 @@ def settle(link: Link[Lending], publish: Publish, settlements: Sequence[Settleme
     return [step.answer or LOST for step in steps]
 
 
-def living(deliveries: Iterable[Delivery]) -> list[Loan | None]:
-    """Their loans; None for one that has ended, or stands in the list already, or never was one of ours."""
-    loans = [delivery.receipt for delivery in deliveries]
-    seen: set[int] = set()
-    found: list[Loan | None] = []
-    for loan in loans:
-        fresh = isinstance(loan, Loan) and not loan.book.closed and id(loan) not in seen
-        seen.add(id(loan))
-        found.append(loan if fresh and isinstance(loan, Loan) else None)
-    return found
+def living(delivery: Delivery) -> Loan | None:
+    """Its loan; None if that has ended with its connection, or never was one of ours."""
+    loan = delivery.receipt
+    return loan if isinstance(loan, Loan) and not loan.book.closed else None
 
 
 def _steps(settlements: Sequence[Settlement]) -> list[_Step]:
-    loans = living(settlement.delivery for settlement in settlements)
-    return [
-        _Step(loan, stored_by(settlement), None if loan else LOST)
-        for loan, settlement in zip(loans, settlements, strict=True)
-    ]
+    steps: list[_Step] = []
+    seen: set[int] = set()
+    for settlement in settlements:
+        loan = living(settlement.delivery)
+        if id(loan) in seen:
+            loan = None
+        seen.add(id(loan))
+        steps.append(_Step(loan, stored_by(settlement), None if loan else LOST))
+    return steps
 
 
 def _loans(steps: Sequence[_Step]) -> list[Loan]:

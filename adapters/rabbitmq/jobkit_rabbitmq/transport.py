@@ -103,7 +103,7 @@ class RabbitmqTransport:
 
     def extend(self, deliveries: Sequence[Delivery], *, lease: float) -> list[Settled]:
         self._lending.check_open()
-        loans = living(deliveries)
+        loans = [living(delivery) for delivery in deliveries]
         asked = [loan for loan in loans if loan is not None]
         if not asked:
             return [LOST] * len(loans)

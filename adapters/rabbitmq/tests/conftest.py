@@ -251,7 +251,7 @@ def _make_certificate(folder: Path) -> Path:
     """A certificate for the name localhost, signed by itself."""
     certificate = folder / "server.pem"
     names = ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"]
-    files = ["-keyout", folder / "server.key", "-out", certificate]
+    files = ["-keyout", f"{folder}/server.key", "-out", str(certificate)]
     command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", *names, *files]
     subprocess.run(command, check=True, capture_output=True)
     return certificate

@@ -85,6 +85,17 @@ def test_of_two_threads_that_settle_one_loan_one_has_settled_it(
     assert len(take(transport)) == 1
 
 
+def test_of_two_settlements_in_one_call_the_first_counts_and_the_second_sends_nothing(
+    transport: RabbitmqTransport, loans: list[Delivery], message: Make, take: Take
+) -> None:
+    """Although what has to be sent is sent before anything is acknowledged."""
+    first, second, third = loans
+    batch = [Done(first), Again(first, message("a", b"2")), Again(second, message("b", b"2")), Done(second)]
+    assert answers(transport.settle(batch)) == [Answer.YES, Answer.LOST, Answer.YES, Answer.LOST]
+    assert [(each.message.id, each.message.body) for each in take(transport)] == [("b", b"2")]
+    assert answers(transport.extend([third, third], lease=30)) == [Answer.YES, Answer.YES]
+
+
 def test_a_successor_in_a_deleted_queue_keeps_its_job(
     url: Url, transport: RabbitmqTransport, loans: list[Delivery], message: Make, channel: amqp.Channel
 ) -> None:
