@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 from collections.abc import Sequence
 from typing import Any
 
@@ -45,12 +46,14 @@ def encode_result(handler: Handler[Any, Any, Any], needed: bool, value: Any) -> 
 
 def call_sync(handler: Handler[Any, Any, Any], arguments: dict[str, Any], job: Job, middleware: Sequence[Middleware]) -> Any:
     """Run a def handler inside its middleware, with `current_job` set."""
-    token = _CURRENT.set(job)
+    token, process = _CURRENT.set(job), os.getpid()
     try:
         if not middleware:
             return handler.function(**arguments)
         return wrap(middleware, job, lambda: handler.function(**arguments))()
     finally:
+        if os.getpid() != process:
+            os._exit(1)  # the handler forked and let the child return: it must not go on as a second worker
         _CURRENT.reset(token)
 
 

@@ -158,3 +158,11 @@ def nothing() -> None:
 def enqueue_on_and_on() -> None:
     while True:
         nothing.enqueue()
+
+
+@jobs.handler(track=True, retry=ONCE)
+def fork_and_return() -> str:
+    if os.fork() == 0:
+        return "child"
+    time.sleep(0.5)
+    return "parent"

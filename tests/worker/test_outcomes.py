@@ -139,3 +139,11 @@ def test_the_start_of_an_isolated_handlers_process_does_not_count_against_its_ti
         timeout=60,
     )
     assert shop.jobs.status("slow").outcome == "done"
+
+
+def test_a_process_that_a_handler_forks_and_lets_return_does_not_work_on(shop: Shop) -> None:
+    forked = app.fork_and_return.enqueue()
+    shop.jobs.enqueue_many([app.count.new(number) for number in range(20)])
+    shop.burst("--concurrency", "1")
+    assert forked.wait(5) == "parent"
+    assert sorted(shop.effects()) == sorted(f"ran {number}" for number in range(20))
