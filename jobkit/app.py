@@ -140,6 +140,8 @@ class JobKit(Handlers):
             Rejected: The broker refused some for good; the message names them, the others are stored.
             TooLarge, Unavailable, Uncertain: As `Bound.enqueue`; checks come before anything is sent.
         """
+        if isinstance(jobs, New):
+            raise ConfigurationError("enqueue_many: give a list of jobs; one alone has enqueue()")
         items = list(jobs)
         self._check(items)
         connection = _one_connection(items, connection)
@@ -171,6 +173,8 @@ class JobKit(Handlers):
     @shielded
     def stats(self, queues: Sequence[str] = ()) -> list[QueueStats]:
         """How much lies in *queues*; none named: in all that are known from handlers, workers, dead letters and broker."""
+        if isinstance(queues, str):
+            raise ConfigurationError(f"queues {queues!r}: give a list of names")
         return gather(self.backend, [check_queue(queue) for queue in queues] or self._known_queues())
 
     @shielded

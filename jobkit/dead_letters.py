@@ -21,7 +21,7 @@ from jobkit.envelope import Envelope, Failure
 from jobkit.errors import ConfigurationError, NotFound
 from jobkit.records import DeadEntry, Stored
 from jobkit.shield import shielded
-from jobkit.store import Key, Write
+from jobkit.store import RECORD_NAME, Key, Write
 from jobkit.transport import Answer
 
 PAGE = 200
@@ -130,12 +130,12 @@ class DeadLetters:
 
         Returns what became of each id: "replayed", or why not.
         """
-        return {job_id: self._replay(job_id) for job_id in ids}
+        return {job_id: self._replay(job_id) for job_id in _several(ids)}
 
     @shielded
     def purge(self, ids: Sequence[str]) -> dict[str, str]:
         """Remove these dead letters for good. Returns what became of each id: "purged", or why not."""
-        return {job_id: self._purge(job_id) for job_id in ids}
+        return {job_id: self._purge(job_id) for job_id in _several(ids)}
 
     def _replay(self, job_id: str) -> str:
         backend = self._open()
@@ -190,7 +190,7 @@ class DeadLetters:
         return "purged"
 
     def _find(self, job_id: str) -> Stored:
-        [stored] = records.read(self._open().store, [job_id])
+        [stored] = records.read(self._open().store, [job_id]) if RECORD_NAME.fullmatch(job_id) else [None]
         if stored is None or stored.record.state != "dead":
             raise NotFound(f"no dead letter has the id {job_id!r}")
         return stored
@@ -213,6 +213,12 @@ class DeadLetters:
             if len(page) < PAGE:
                 return
             after = page[-1][0]
+
+
+def _several(ids: Sequence[str]) -> Sequence[str]:
+    if isinstance(ids, str):
+        raise ConfigurationError(f"{ids!r}: give a list of ids")
+    return ids
 
 
 def _check_aware(*instants: datetime | None) -> None:

@@ -92,7 +92,11 @@ def check_instant(at: datetime | None, delay: Duration | None) -> datetime | Non
 
 
 def check_headers(headers: Mapping[str, str]) -> dict[str, str]:
+    if not isinstance(headers, Mapping):
+        raise ConfigurationError(f"headers {headers!r}: allowed is a mapping of texts")
     for name, value in headers.items():
         if not all(isinstance(text, str) for text in (name, value)):
             raise ConfigurationError(f"header {name!r}: names and values are text")
+        if not (name + value).isprintable() and re.search("[\ud800-\udfff]", name + value):
+            raise ConfigurationError(f"header {name!r}: a lone surrogate is no text that can be carried")
     return dict(headers)

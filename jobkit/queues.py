@@ -31,14 +31,14 @@ _ORDER: dict[Priority, tuple[Priority, ...]] = {
 }
 
 
-def check_queue(name: str) -> str:
+def check_queue(name: object) -> str:
     """
     *name*, if it is one.
 
     Raises:
         ConfigurationError: It is not; the message says what is allowed.
     """
-    if not _NAME.fullmatch(name) or "--" in name:
+    if not isinstance(name, str) or not _NAME.fullmatch(name) or "--" in name:
         raise ConfigurationError(f"queue {name!r}: allowed are 1 to 64 letters, digits, '_' and single '-'")
     return name
 

@@ -95,9 +95,15 @@ class Handlers:
 
     def include(self, handlers: Handlers) -> None:
         """Take over all of *handlers*, and those that join them later; a name that is taken raises."""
+        if self._reaches(handlers):
+            raise ConfigurationError("include(): these handlers include this collection themselves")
         for name, handler in handlers._by_name.items():
             self._add(name, handler)
         handlers._included_by.append(self)
+
+    def _reaches(self, other: Handlers) -> bool:
+        """Whether what joins this collection joins *other* too."""
+        return self is other or any(including._reaches(other) for including in self._included_by)
 
     def find(self, name: str) -> Handler[Any, Any, Any] | None:
         """The handler of this name or alias."""

@@ -17,7 +17,7 @@ from jobkit.clock import steady
 from jobkit.errors import JobFailed, NotFound, NotTracked, WaitTimeout
 from jobkit.records import JobRecord, Progress, Stored
 from jobkit.shield import shielded
-from jobkit.store import Key
+from jobkit.store import RECORD_NAME, Key
 
 if TYPE_CHECKING:
     from jobkit.handlers import Handler
@@ -71,6 +71,8 @@ def read(backend: Backend, job_id: str) -> JobStatus:
         NotFound: There is no record of it.
         NotTracked: There is one, but its handler does not say ``track=True``, so on another backend there might be none.
     """
+    if not RECORD_NAME.fullmatch(job_id):
+        raise NotFound(f"{job_id!r} is no job id")
     job, progress = backend.store.get([records.job_key(job_id), Key(records.PROGRESS, job_id)])
     if job is None:
         raise NotFound(f"no record of job {job_id}: not tracked, not started yet as part of a chain, or long ended")

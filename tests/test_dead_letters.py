@@ -214,3 +214,17 @@ def test_a_body_that_cannot_be_read_is_shown_and_not_replayed(bench: TestBench) 
     assert jobs.dead.show("junk").args == {}
     assert "cannot be decoded" in jobs.dead.replay(["junk"])["junk"]
     assert ids_of() == ["junk"]
+
+
+def test_one_id_is_no_list_of_ids_and_what_is_no_id_is_not_found() -> None:
+    with JobKit(default="memory://") as jobs:
+        for act in (jobs.dead.replay, jobs.dead.purge):
+            with pytest.raises(ConfigurationError, match="give a list of ids"):
+                act("some-id")
+        for odd in ("", "a\nb"):
+            with pytest.raises(NotFound):
+                jobs.dead.show(odd)
+            with pytest.raises(NotFound):
+                jobs.status(odd)
+        with pytest.raises(ConfigurationError, match="give a list of names"):
+            jobs.stats("default")

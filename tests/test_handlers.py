@@ -274,3 +274,25 @@ def test_a_step_takes_no_instant_and_no_connection() -> None:
     for using in ({"at": datetime(2026, 1, 1, tzinfo=UTC)}, {"connection": object()}):
         with pytest.raises(ConfigurationError, match="takes neither connection= nor at="):
             one.new(1).then(two_.using(**using).new(1))
+
+
+def test_collections_that_include_each_other_are_refused() -> None:
+    jobs, one, two = JobKit("memory://"), Handlers(), Handlers()
+    jobs.include(one)
+    one.include(two)
+    for outer, inner in ((two, jobs), (two, one), (two, two), (jobs, jobs)):
+        with pytest.raises(ConfigurationError, match="include this collection themselves"):
+            outer.include(inner)
+
+
+@pytest.mark.parametrize("queue", [3, b"default", ["default"]])
+def test_a_queue_that_is_no_text_is_refused_by_name(queue: object) -> None:
+    with pytest.raises(ConfigurationError, match="allowed are 1 to 64 letters"):
+        JobKit("memory://").handler(queue=queue)(nothing)  # type: ignore[call-overload]
+
+
+@pytest.mark.parametrize("headers", ["text", [("a", "b")], {"a": "\ud800"}])
+def test_headers_that_cannot_be_carried_are_refused(headers: Any) -> None:
+    handler = JobKit("memory://").handler(nothing)
+    with pytest.raises(ConfigurationError, match="header"):
+        handler.using(headers=headers)
