@@ -76,14 +76,20 @@ class Receiving:
             if len(found) >= limit:
                 break
             try:
-                found += self._polls.take((queue, lease), limit - len(found))
-                if len(found) < limit and not (patient and self._polls.covers((queue, lease))):
-                    found += self._short_looks(queue, limit - len(found), lease)
+                found += self._look_at(queue, limit - len(found), lease, patient)
             except Exception:
                 if found:  # these are lent already; the next receive will meet the error again
                     break
                 raise
         return found
+
+    def _look_at(self, queue: str, limit: int, lease: float, patient: bool) -> list[Delivery]:
+        where = (queue, lease)
+        taken = self._polls.take(where, limit)
+        # A poll that has brought something has brought what there was; if not, the next receive sees the rest.
+        if taken or (patient and self._polls.covers(where)):
+            return taken
+        return self._short_looks(queue, limit, lease)
 
     def _short_looks(self, queue: str, limit: int, lease: float) -> list[Delivery]:
         """One request as a rule; where that came back full, all the others that the limit allows, side by side."""
