@@ -93,10 +93,12 @@ def test_a_master_that_becomes_a_replica_is_left_at_once(private: Callable[..., 
     with closing(adapter.transport(made.url())) as transport, closing(made.client()) as client:
         transport.send([message("a")])
         client.replicaof("127.0.0.1", own.port)
+        before = [each["id"] for each in client.client_list() if each["name"] == "jobkit:jobkit"]
         with pytest.raises(Unavailable, match="READONLY"):
             transport.send([message("b")])
         client.replicaof("NO", "ONE")
         assert transport.send([message("b")])[0].answer is Answer.YES
+        assert before != [each["id"] for each in client.client_list() if each["name"] == "jobkit:jobkit"]
 
 
 def test_a_server_that_is_busy_with_somebody_elses_script_is_unavailable(private: Callable[..., Any], message: Make) -> None:

@@ -96,15 +96,15 @@ def test_successors_on_other_servers_are_sent_once(transport: RedisTransport, me
 def test_a_waiting_receiver_is_woken_from_any_server(
     transport: RedisTransport, url: Url, message: Make, take: Take, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("jobkit_redis.transport.LONGEST_LOOK", 60.0)
+    monkeypatch.setattr("jobkit_redis.transport.LONGEST_LOOK", 90.0)
     with closing(adapter.transport(url)) as other:
         for queue in one_queue_on_each():
             found: list[Delivery] = []
-            thread = threading.Thread(target=lambda found=found: found.extend(take(other, *QUEUES, wait=30)))
+            thread = threading.Thread(target=lambda found=found: found.extend(take(other, *QUEUES, wait=90)), daemon=True)
             thread.start()
             threading.Event().wait(0.3)
             transport.send([message("a", queue=queue)])
-            thread.join(40)
+            thread.join(30)
             assert [each.message.queue for each in found] == [queue]
 
 

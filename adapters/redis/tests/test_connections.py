@@ -102,7 +102,8 @@ def test_a_forked_child_uses_connections_of_its_own_and_leaves_the_parents_alone
     pid = os.fork()
     if pid == 0:
         sent = own_transport.send([message("child")])[0].answer is Answer.YES
-        os._exit(0 if sent else 1)
+        with closing(redis.Redis(port=own_url.port or 0)) as client:
+            os._exit(0 if sent and len(connections(client, own_url)) == len(before) + 1 else 1)
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
     assert before <= connections(own_client, own_url)
     assert own_transport.depth(["q"])[0].ready == 2

@@ -24,14 +24,14 @@ Eventually = Callable[[Callable[[], object]], None]
 
 
 class Waiting:
-    """A receive that waits in a thread of its own."""
+    """A receive that waits in a thread of its own, for longer than its test does: at its end it would look once more."""
 
-    def __init__(self, transport: RedisTransport, *queues: str, wait: float = 30) -> None:
+    def __init__(self, transport: RedisTransport, *queues: str, wait: float = 90) -> None:
         self.stop = threading.Event()
         self.deliveries: list[Delivery] | None = None
         self.error: Exception | None = None
         self.ended = 0.0
-        self._thread = threading.Thread(target=self._run, args=(transport, queues or ("q",), wait))
+        self._thread = threading.Thread(target=self._run, args=(transport, queues or ("q",), wait), daemon=True)
         self._thread.start()
 
     def _run(self, transport: RedisTransport, queues: tuple[str, ...], wait: float) -> None:
@@ -42,7 +42,7 @@ class Waiting:
         self.ended = time.monotonic()
 
     def end(self) -> list[Delivery]:
-        self._thread.join(40)
+        self._thread.join(30)
         assert not self._thread.is_alive()
         return self.deliveries or []
 
@@ -57,7 +57,7 @@ def other(own_url: Url) -> Iterator[RedisTransport]:
 @pytest.fixture
 def only_bells(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody looks by himself before the test has given up."""
-    monkeypatch.setattr(transport_module, "LONGEST_LOOK", 60.0)
+    monkeypatch.setattr(transport_module, "LONGEST_LOOK", 90.0)
 
 
 def waiting_on(client: redis.Redis, url: Url) -> int:
