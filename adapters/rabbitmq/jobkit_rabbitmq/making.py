@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 
-from jobkit.errors import SetupRequired, Unavailable
+from jobkit.errors import Unavailable
 from jobkit.transport import Answer, Message
 from jobkit_rabbitmq.link import Link
 from jobkit_rabbitmq.posting import Post, Posting
 from jobkit_rabbitmq.queues import LAYOUT, Names
+
+NOT_READY = 0.02
+"""Seconds between two looks at a queue that is being made."""
 
 
 def ensure(link: Link[Posting], names: Names, wanted: Sequence[str], deadline: float) -> list[str]:
@@ -49,7 +53,20 @@ def _write_down(link: Link[Posting], names: Names, made: Sequence[str], deadline
         return
     entries = [Message(id=name, queue="catalogue", body=f"{LAYOUT} {name}".encode()) for name in made]
     post = Post([names.catalogue] * len(entries), entries)
-    if link.call(deadline, Posting.submit, post):
-        raise SetupRequired(f"queue {names.catalogue!r} has gone while it was being used")
-    if any(answer is None or answer.answer is not Answer.YES for answer in post.answers):
+    submit_when_ready(link, post, deadline)
+    if any(sent.answer is not Answer.YES for sent in post.results("no answer")):
         raise Unavailable(f"queue {names.catalogue!r} took no entry, so nothing was made")
+
+
+def submit_when_ready(link: Link[Posting], post: Post, deadline: float) -> None:
+    """
+    Publish to queues that have just been made. A queue that somebody else is making at the same time is there already,
+    and refuses everything until it has a leader; the broker offers nothing else by which to see that it has one.
+    """
+    while True:
+        if link.call(deadline, Posting.submit, post):
+            raise Unavailable("the connection was lost while queues were made")
+        if post.refused < len(post.messages) or time.monotonic() + NOT_READY > deadline:
+            return
+        time.sleep(NOT_READY)
+        post.renew()

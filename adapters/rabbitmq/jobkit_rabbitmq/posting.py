@@ -36,6 +36,7 @@ class Post:
 
     Attributes:
         answers: Filled in as the broker tells; None for what it has not told yet.
+        refused: How many the broker has not taken, and keeps no trace of.
         written: How many have been handed to the connection.
         abandoned: Nobody waits for it any more, so nothing more of it may be written.
         lock: Guards the last two, between the thread that writes and the one that waits.
@@ -44,14 +45,20 @@ class Post:
     queues: Sequence[str]
     messages: Sequence[Message]
     answers: list[Sent | None] = attrs.field(init=False)
+    refused: int = 0
     written: int = 0
     abandoned: bool = False
     lock: threading.Lock = attrs.field(factory=threading.Lock, init=False, repr=False)
     open: int = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
+        self.renew()
+
+    def renew(self) -> None:
+        """Begin again, once every message has been refused."""
         self.answers = [None] * len(self.messages)
         self.open = len(self.messages)
+        self.refused = self.written = 0
 
     def abandon(self) -> int:
         """Stop. How many have been written by now."""
@@ -166,7 +173,9 @@ class Posting(Scout):
         elif taken:
             post.answers[number] = YES
         else:
-            post.answers[number] = Sent(Answer.FAILED, f"queue {queue!r} refused the message: it is full, or was deleted")
+            # Not FAILED, since it may be taken the next time; nothing in between can be told for one message of several.
+            post.refused += 1
+            post.answers[number] = Sent(Answer.UNKNOWN, f"queue {queue!r} refused the message: it is full, or not ready yet")
         post.open -= 1
         if not post.open:
             outcome.set_result([])

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from jobkit.errors import ConfigurationError, JobKitError, Unavailable
 from jobkit.transport import Answer, Message, Sent
 from jobkit_rabbitmq.link import Link
-from jobkit_rabbitmq.making import ensure
+from jobkit_rabbitmq.making import ensure, submit_when_ready
 from jobkit_rabbitmq.posting import Post, Posting
 from jobkit_rabbitmq.queues import Names
 
@@ -24,13 +24,15 @@ def publish(link: Link[Posting], names: Names, messages: Sequence[Message], dead
         unknown = link.call(deadline, Posting.submit, post)
         if unknown:
             ensure(link, names, unknown, deadline)
-            if link.call(deadline, Posting.submit, post):
-                raise Unavailable("the connection was lost while queues were looked at")
+            submit_when_ready(link, post, deadline)
     except JobKitError as error:
         if not post.abandon() or _is_refusal(error):
             raise
         return _after_failure(post, error)
-    return post.results("no answer")
+    answers = post.results("no answer")
+    if post.refused == len(messages):
+        raise Unavailable(answers[0].reason)
+    return answers
 
 
 def _is_refusal(error: JobKitError) -> bool:

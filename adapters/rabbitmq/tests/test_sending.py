@@ -107,18 +107,37 @@ def test_a_full_queue_refuses_and_keeps_no_trace(
     broker: Any, private: Url, open_transport: Callable[[Url], RabbitmqTransport], message: Make, take: Take
 ) -> None:
     """An operator's limit on a queue's length is answered by a nack, since the queue says reject-publish."""
-    transport = open_transport(private)
+    transport, taken = open_transport(private), set[str]()
     pattern = f"^{private.params['namespace']}\\."
     broker.control("set_policy", "--apply-to", "queues", "full", pattern, '{"max-length": 3}')
     try:
-        answers = [transport.send([message(str(number))])[0] for number in range(12)]
-        refused = [number for number, sent in enumerate(answers) if sent.answer is Answer.FAILED]
-        assert refused, "a queue of 3 took 12 messages"
-        assert "full" in answers[refused[0]].reason
-        stored = {each.message.id for each in take(transport, limit=20)}
-        assert stored == {str(number) for number, sent in enumerate(answers) if sent.answer is Answer.YES}
+        with pytest.raises(Unavailable, match="full"):
+            _fill(transport, message, taken)
+        mixed = transport.send([message("elsewhere", queue="other"), message("full")])
+        assert [each.answer for each in mixed] == [Answer.YES, Answer.UNKNOWN]
+        assert {each.message.id for each in take(transport, limit=20)} == taken
     finally:
         broker.control("clear_policy", "full")
+    assert transport.send([message("after")])[0].answer is Answer.YES
+
+
+def _fill(transport: RabbitmqTransport, message: Make, taken: set[str]) -> None:
+    for number in range(12):
+        transport.send([message(str(number))])
+        taken.add(str(number))
+
+
+def test_several_processes_that_send_to_a_new_queue_at_once_are_all_answered_yes(
+    bare: Url, open_transport: Callable[[Url], RabbitmqTransport], message: Make, take: Take
+) -> None:
+    """While one of them makes the queue, it is there for the others, and refuses what they send."""
+    transports = [open_transport(bare) for _ in range(4)]
+    with ThreadPoolExecutor(4) as pool:
+        for number in range(5):
+            batch = [message(f"{number}", queue=f"new{number}")]
+            answers = list(pool.map(lambda transport, batch=batch: transport.send(batch)[0].answer, transports))
+            assert answers == [Answer.YES] * 4
+            assert len(take(transports[0], f"new{number}")) == 4
 
 
 def test_a_message_that_the_server_finds_too_large_is_refused_by_itself(

@@ -10,7 +10,7 @@ import amqp
 import pytest
 
 from jobkit.errors import Unavailable
-from jobkit.transport import Again, Answer, Delivery, Done, Message, Sent
+from jobkit.transport import Again, Answer, Delivery, Done, Message, Sent, Settlement
 from jobkit.url import Url
 from jobkit_rabbitmq import transport as module
 from jobkit_rabbitmq.queues import Names
@@ -90,7 +90,12 @@ def test_of_two_settlements_in_one_call_the_first_counts_and_the_second_sends_no
 ) -> None:
     """Although what has to be sent is sent before anything is acknowledged."""
     first, second, third = loans
-    batch = [Done(first), Again(first, message("a", b"2")), Again(second, message("b", b"2")), Done(second)]
+    batch: list[Settlement] = [
+        Done(first),
+        Again(first, message("a", b"2")),
+        Again(second, message("b", b"2")),
+        Done(second),
+    ]
     assert answers(transport.settle(batch)) == [Answer.YES, Answer.LOST, Answer.YES, Answer.LOST]
     assert [(each.message.id, each.message.body) for each in take(transport)] == [("b", b"2")]
     assert answers(transport.extend([third, third], lease=30)) == [Answer.YES, Answer.YES]
