@@ -3,6 +3,8 @@
 PYTHON ?= python3
 # More for pytest, for example: make test ARGS="-k lease"
 ARGS ?=
+# Tests of one module stay together: they share servers, and a run of the contract suite is one class.
+SIDE_BY_SIDE := -n 2 --dist loadscope
 # Every folder whose package is installed in place; a new adapter joins by existing.
 PACKAGES := . $(patsubst %/pyproject.toml,%,$(wildcard adapters/*/pyproject.toml)) contract_tests
 
@@ -33,7 +35,7 @@ demo: install  ## run the example shop from end to end (JOBKIT_URL picks the bac
 	$(BIN)/python -m examples.orders
 
 test: install  ## run all tests; finds, starts or installs the services that they need
-	$(BIN)/python -m scripts.services run -- $(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m scripts.services run -- $(BIN)/python -m pytest $(SIDE_BY_SIDE) $(ARGS)
 
 check: lint types test  ## what CI runs: lint, types, tests
 
@@ -57,7 +59,7 @@ wheels: install  ## build the wheels of all distributions into dist/
 		$(BIN)/python -m build --wheel --no-isolation --outdir dist $$package; done
 
 wheel-test: wheels  ## run the tests on the built wheels, where the source can't be imported
-	$(BIN)/python -m scripts.wheel_test $(ARGS)
+	$(BIN)/python -m scripts.wheel_test $(SIDE_BY_SIDE) $(ARGS)
 
 format: install  ## lay the code out
 	$(BIN)/ruff check --fix .
