@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any
 
 import attrs
+import msgspec
 
 from jobkit import burial, codec, decision, records, tracking
 from jobkit.codec import Undecodable
@@ -45,6 +46,17 @@ class Admission:
         Raises:
             Unavailable: The store was not reached; the same call can be repeated.
         """
+        try:
+            return self._admit(deliveries)
+        except msgspec.DecodeError as error:
+            if len(deliveries) > 1:
+                parts = [self.admit([delivery]) for delivery in deliveries]
+                return Admitted([run for part in parts for run in part.run], [one for part in parts for one in part.decided])
+            # Perhaps a newer version wrote it. Nothing may be decided without it, and the others must not wait for it.
+            log.error("message %s is left alone: its record cannot be read: %s", deliveries[0].message.id, error)
+            return Admitted([], [])
+
+    def _admit(self, deliveries: Sequence[Delivery]) -> Admitted:
         admitted = Admitted([], [])
         decoded = [(delivery, *self._decode(delivery)) for delivery in deliveries]
         found = self._look_up(decoded)

@@ -14,11 +14,12 @@ from typing import Any
 import attrs
 
 from jobkit import decision, records, tracking
-from jobkit.errors import InvalidArguments
+from jobkit.errors import InvalidArguments, Uncertain
 from jobkit.handlers import Handler
 from jobkit.job import Job
 from jobkit.outcome import HandedBack, Outcome
-from jobkit.records import Stored
+from jobkit.records import JobRecord, Stored
+from jobkit.store import Write
 from jobkit.transport import Answer
 from jobkit.worker.calling import call_async, call_sync, encode_result, interpret, timed_out
 from jobkit.worker.isolation import Isolation
@@ -26,6 +27,9 @@ from jobkit.worker.progress import Reporter
 from jobkit.worker.runs import Run
 from jobkit.worker.time_limits import TimeLimitReached, Watchdog
 from jobkit.worker.workshop import Workshop
+
+REPEAT_PAUSE = 0.05
+"""Seconds before a write with an unknown result is repeated."""
 
 
 class Execution:
@@ -77,7 +81,19 @@ class Execution:
                 lease=workshop.settings.lease,
                 track=handler.options.track,
             )
-            [written] = records.put(workshop.backend.store, [write])
+        while (marked := self._try_mark(run, record, write)) is None:
+            if not workshop.may_start(run):
+                return False
+            workshop.leaving.wait(REPEAT_PAUSE)  # without the lock, which the heartbeat needs too
+        return marked
+
+    def _try_mark(self, run: Run, record: JobRecord, write: Write) -> bool | None:
+        """None where the reply was lost: the mark may be there, and then the same write again finds it to be its own."""
+        with run.lock:
+            try:
+                [written] = records.put(self._workshop.backend.store, [write])
+            except Uncertain:
+                return None
             if written.answer is not Answer.YES or written.version is None:
                 return False
             run.stored = Stored(record, None, written.version)

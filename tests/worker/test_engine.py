@@ -14,8 +14,8 @@ import pytest
 
 from jobkit import JobKit, RetryPolicy, config, current_job, records
 from jobkit.errors import Unavailable
-from jobkit.store import Key, Write
-from jobkit.transport import Transport
+from jobkit.store import Key, Write, Written
+from jobkit.transport import Answer, Transport
 from jobkit.url import Url
 from jobkit.worker.engine import Engine
 from jobkit.worker.settings import Settings
@@ -201,6 +201,45 @@ def test_what_nobody_expects_ends_neither_the_promoter_nor_the_heartbeat(caplog:
         release.set()
         assert held.wait(10) == "kept"
     assert ran == ["kept"]
+
+
+def test_a_lost_reply_to_the_mark_of_a_start_spends_no_attempt() -> None:
+    with working("", lease=1.0) as workshop:
+        store = workshop.backend.store
+        put, get, losing, first = store.put, store.get, threading.Event(), iter([True])
+
+        def lossy_put(writes: Any) -> Any:
+            answers = put(writes)
+            if b'"running"' not in (writes[0].value or b""):
+                return answers
+            if next(first, False):
+                losing.set()
+                threading.Timer(0.5, losing.clear).start()
+            return [Written(Answer.UNKNOWN)] * len(answers) if losing.is_set() else answers
+
+        def lossy_get(keys: Any) -> Any:
+            if losing.is_set():
+                raise Unavailable("the store is away")
+            return get(keys)
+
+        store.put, store.get = lossy_put, lossy_get  # type: ignore[method-assign]
+        held = hold.enqueue("marked")
+        wait_until(lambda: ran == ["marked"], "the start")
+        assert held.status().attempts == 1
+        release.set()
+        assert held.wait(10) == "marked"
+    assert ran == ["marked"]
+
+
+def test_a_record_that_cannot_be_read_holds_up_no_other_job() -> None:
+    with working("", lease=0.5, concurrency=4) as workshop:
+        release.set()
+        enqueued = jobs.enqueue_many([hold.using(delay=0.5).new(str(number)) for number in range(10)])
+        junk = Write(Key(records.JOBS, enqueued[3].id), b'{"state":"of another version","generation":0}')
+        workshop.backend.store.put([junk])
+        for one in enqueued[:3] + enqueued[4:]:
+            one.wait(10)
+    assert len(ran) == 9
 
 
 def _steal(workshop: Workshop) -> None:
