@@ -18,7 +18,7 @@ from jobkit.durations import Duration, seconds
 from jobkit.errors import ConfigurationError, NotFound
 from jobkit.handlers import Handler, New
 from jobkit.heartbeats import WorkerReport
-from jobkit.middleware import Middleware
+from jobkit.middleware import Middleware, check_middleware
 from jobkit.queues import OUTBOX, check_queue, logical, physical
 from jobkit.registry import Handlers
 from jobkit.shield import shielded
@@ -73,8 +73,8 @@ class JobKit(Handlers):
         self._lock = threading.RLock()
         self._backend: Backend | None = None
         self._outbox: Backend | None = None
-        self.middleware = tuple(middleware)
-        self.lifespan = lifespan
+        self.middleware = check_middleware(middleware)
+        self.lifespan = _check_lifespan(lifespan)
         self.unknown_type_for = seconds(unknown_type_for, "unknown_type_for")
         self.dead = DeadLetters(lambda: self.backend)
 
@@ -266,6 +266,12 @@ class JobKit(Handlers):
     def _physical_queues(self, queues: Sequence[str]) -> list[str]:
         names = {check_queue(queue) for queue in queues} or {handler.options.queue for handler in self.handlers()}
         return [physical(name, priority) for name in sorted(names) for priority in ("high", "normal", "low")]
+
+
+def _check_lifespan(lifespan: Lifespan | None) -> Lifespan | None:
+    if lifespan is not None and not callable(lifespan):
+        raise ConfigurationError(f"lifespan={lifespan!r}: allowed is a function that gives a context manager")
+    return lifespan
 
 
 def _one_connection(items: Sequence[New[Any]], given: Any) -> Any:

@@ -14,6 +14,7 @@ from typing import Any
 
 import attrs
 
+from jobkit.errors import ConfigurationError
 from jobkit.job import Job
 
 SyncMiddleware = Callable[[Job, Callable[[], Any]], Any]
@@ -29,6 +30,16 @@ class Both:
 
 
 Middleware = SyncMiddleware | AsyncMiddleware | Both
+
+
+def check_middleware(middleware: Sequence[Middleware]) -> tuple[Middleware, ...]:
+    """*middleware*, if each is one; else a ConfigurationError that names the first that is not."""
+    if not isinstance(middleware, Sequence):
+        raise ConfigurationError(f"middleware={middleware!r}: allowed is a list of functions (job, call_next)")
+    for one in middleware:
+        if not (callable(one) or isinstance(one, Both)):
+            raise ConfigurationError(f"middleware {one!r}: allowed are functions (job, call_next), and Both(...)")
+    return tuple(middleware)
 
 
 def wrap(middleware: Sequence[Middleware], job: Job, call: Callable[[], Any]) -> Callable[[], Any]:

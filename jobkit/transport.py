@@ -236,7 +236,7 @@ class Transport(Protocol):
         """
 
     def close(self) -> None:
-        """Release what is held; waiting receives end. May be called again. Messages on loan lapse by themselves."""
+        """Release what is held; waiting receives end. May be called again. Loans come back when they lapse, or earlier."""
 
 
 def check_messages(messages: Sequence[Message], capabilities: TransportCapabilities) -> None:

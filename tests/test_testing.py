@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+from typing import Any
 
-from jobkit import Handlers, JobKit, current_job
+import pytest
+
+from jobkit import ConfigurationError, Handlers, JobKit, current_job
 
 jobs = JobKit()
 late = Handlers(prefix="late.")
@@ -50,3 +53,9 @@ def test_handlers_that_join_a_collection_after_its_include_belong_to_the_app() -
         assert t.run() == 1
     assert ran == ["late"]
     assert jobs.get("late.joined_after_the_include") is joined_after_the_include
+
+
+@pytest.mark.parametrize("wrong", [{"middleware": [3]}, {"middleware": len}, {"lifespan": 3}])
+def test_middleware_and_lifespans_that_are_none_are_refused_where_they_are_given(wrong: dict[str, Any]) -> None:
+    with pytest.raises(ConfigurationError, match=next(iter(wrong))):
+        JobKit(**wrong)

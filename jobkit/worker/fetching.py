@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import attrs
 
 from jobkit import parking
-from jobkit.errors import JobKitError, SetupRequired, Unavailable
+from jobkit.errors import ConfigurationError, JobKitError, SetupRequired, Unavailable
 from jobkit.queues import OUTBOX, all_physical, receive_order
 from jobkit.transport import Answer, Delivery
 from jobkit.worker.admission import Admission, Admitted
@@ -44,6 +44,7 @@ class Fetcher:
         self._patience = Patience("fetching jobs")
         self._turn = 0
         self._pause = FULL_PAUSE
+        self._worked = False
         self.error: Exception | None = None
 
     def run(self) -> None:
@@ -52,10 +53,14 @@ class Fetcher:
             try:
                 if self._step():
                     return
+                self._worked = True
                 self._patience.succeeded()
             except (Unavailable, OSError) as error:
                 self._patience.failed(error, self._workshop.stopping)
-            except SetupRequired as error:
+            except (SetupRequired, ConfigurationError) as error:
+                if self._worked:  # it was right before: whatever it is, it may be put right again
+                    self._patience.failed(error, self._workshop.stopping)
+                    continue
                 self.error = error
                 return
             except JobKitError as error:

@@ -87,7 +87,9 @@ def a_closed_transport_says_so(bench: Bench) -> None:
     }
     for name, call in calls.items():
         raises(Closed, call, f"{name} after close")
-    nothing_comes(other, within=0.5, why="what was called after close did nothing")
+    # A broker may take back at once what a holder that leaves had on loan; it is due then, as it was.
+    found = bodies(receive(other, wait=0.5))
+    expect(found in ([], [b"held"]), f"what was called after close did nothing, but {found} came")
 
 
 @CONTRACT.check("CON-4", plane=Plane.STORE)
