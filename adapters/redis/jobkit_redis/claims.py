@@ -62,7 +62,7 @@ class Claims(Forgetful):
         waits = {queue: _seconds(reply) for queue, reply in zip(queues, replies, strict=True) if isinstance(reply, int)}
         deliveries: list[Delivery] = []
         for queue, wait in waits.items():
-            if len(deliveries) < limit and (wait == 0 or self._lost[queue]):
+            if len(deliveries) < limit and (wait == 0 or self._lost.get(queue)):
                 try:
                     deliveries += self._claim([queue], limit - len(deliveries), lease)[0]
                 except JobKitError as error:

@@ -32,7 +32,7 @@ class Pool:
     def take(self, deadline: float) -> Wire:
         """
         Raises:
-            Unavailable, ConfigurationError: There is none to be had.
+            Closed, Unavailable, ConfigurationError: There is none to be had.
         """
         with self._changed:
             self._wait_for_room(deadline)
@@ -56,6 +56,7 @@ class Pool:
         with self._changed:
             self._closed = True
             idle, self._idle = self._idle, []
+            self._changed.notify_all()
         for wire in idle:
             wire.close()
 
@@ -65,7 +66,11 @@ class Pool:
             self._changed.notify()
 
     def _wait_for_room(self, deadline: float) -> None:
-        while self._size is not None and self._out >= self._size:
+        while True:
+            if self._closed:
+                raise Closed(f"{self._target.masked}: used after close")
+            if self._size is None or self._out < self._size:
+                return
             if not self._changed.wait(deadline - time.monotonic()):
                 raise Unavailable(f"{self._target.masked}: all {self._out} connections stayed busy; raise pool in the URL")
 

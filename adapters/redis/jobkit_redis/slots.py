@@ -24,7 +24,7 @@ class Slots:
     """
 
     def __init__(self, first: Address, several: bool) -> None:
-        self._first = first
+        self._first = self._source = first
         self._several = several
         self._lock = threading.Lock()
         self._moved: dict[int, Address] = {}
@@ -50,8 +50,8 @@ class Slots:
             return sorted(set(self._owners), key=lambda address: address != self._first)
 
     def sources(self) -> list[Address]:
-        """Whom to ask for a map: those of the last one, of which some may be gone, and the URL's."""
-        return list(dict.fromkeys([*self.servers(), self._first]))
+        """Whom to ask for a map: who gave the last one, then all who stood in it, of whom some may be gone."""
+        return list(dict.fromkeys([self._source, *self.servers(), self._first]))
 
     def read(self, reply: Reply, source: Address) -> None:
         """Take over what ``CLUSTER SLOTS`` said at *source*, which leaves its own name empty if it does not know it."""
@@ -60,6 +60,7 @@ class Slots:
             self._starts = [first for first, _ in ranges] or [0]
             self._owners = [owner for _, owner in ranges] or [self._first]
             self._moved.clear()
+            self._source = source
             self.stale = not ranges
 
     def moved(self, words: str, source: Address) -> Address:
