@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import secrets
 import shutil
 import socket
@@ -10,7 +11,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -104,11 +105,10 @@ def _started(folder: Path, options: tuple[str, ...], stack: ExitStack, port: int
 
 
 def free_port() -> int:
+    """One that the system does not hand out by itself, nor the one 10,000 above it, on which a cluster's servers meet."""
     while True:
-        with socket.create_server(("127.0.0.1", 0)) as probe:
-            port: int = probe.getsockname()[1]
-        # A cluster's servers listen on a second port, 10,000 above the first.
-        if port < 50000:
+        port = random.SystemRandom().randrange(12_000, 22_000)
+        with suppress(OSError), socket.create_server(("127.0.0.1", port)):
             return port
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import random
 import socket
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, ClassVar
 
 import pytest
@@ -11,21 +13,18 @@ import pytest
 from jobkit_contract.testing import ContractTests
 
 
-def _free_ports(count: int) -> list[int]:
-    """Chosen before anything runs, since the suite is told the URL first; below those that the system hands out itself."""
-    found: list[int] = []
-    for port in range(21000, 22000):
-        try:
-            with socket.create_server(("127.0.0.1", port)), socket.create_server(("127.0.0.1", port + 10000)):
-                found.append(port)
-        except OSError:
-            continue
-        if len(found) == count:
-            break
-    return found
+def _free_port() -> int:
+    """
+    Chosen before anything runs, since the suite is told the URL first: so at random, in case several runs choose at once,
+    and where neither it nor a cluster's second port, 10,000 above, is one that the system hands out by itself.
+    """
+    while True:
+        port = random.SystemRandom().randrange(12_000, 22_000)
+        with suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port
 
 
-PORTS = _free_ports(4)
+PORTS = [_free_port() for _ in range(4)]
 
 
 @pytest.fixture(scope="session")
