@@ -2,38 +2,38 @@
 
 from __future__ import annotations
 
-import pytest
-from moto.sqs.models import Message, Queue, SQSBackend
+from collections.abc import Callable
+
+from moto.sqs.models import Message, SQSBackend
 
 
 class Interrupted(Message):
-    """A message at which the thread that looks for another one to delete is interrupted, by one that sends."""
+    """A message at which a thread that deletes another one is interrupted."""
 
-    queue: Queue | None = None
+    by: Callable[[], None] | None = None
 
     def had_receipt_handle(self, receipt_handle: str) -> bool:
-        if self.queue is not None:
-            queue, self.queue = self.queue, None
-            queue.add_message(Message("sent", "sent meanwhile"))
+        interrupt, self.by = self.by, None
+        if interrupt is not None:
+            interrupt()
         return super().had_receipt_handle(receipt_handle)
 
 
-@pytest.fixture
-def backend() -> SQSBackend:
+def test_moto_forgets_what_is_sent_and_brings_back_what_was_deleted_while_something_else_is_deleted() -> None:
+    """Over HTTP, three threads that send beside three that delete lose some of 900 messages in one of three runs."""
     backend = SQSBackend("us-east-1", "123456789012")
     backend.create_queue("q", None)
-    return backend
-
-
-def test_moto_forgets_what_is_sent_while_something_else_is_deleted(backend: SQSBackend) -> None:
-    """Three threads that send beside three that delete lose some of 900 messages in one of three runs."""
     queue = backend.get_queue("q")
-    first, last = Message("first", "first"), Interrupted("last", "last")
-    for message in (first, last):
+    last = Interrupted("last", "last")
+    for message in (Message("first", "first"), Message("second", "second"), last):
         message.mark_sent()
         queue.add_message(message)
-    (received,) = backend.receive_message("q", 1, 0, 30)
-    assert received.id == "first"
-    last.queue = queue
-    queue.delete_message(str(received.receipt_handle))
-    assert [message.id for message in queue._messages] == ["last"]
+    first, second = (str(message.receipt_handle) for message in backend.receive_message("q", 2, 0, 30))
+
+    def meanwhile() -> None:
+        queue.delete_message(second)
+        queue.add_message(Message("sent", "sent"))
+
+    last.by = meanwhile
+    queue.delete_message(first)
+    assert [message.id for message in queue._messages] == ["second", "last"]

@@ -68,7 +68,8 @@ def make_sound() -> None:
         assert callable(getattr(models, name))
         setattr(models, name, quick)
     _one_at_a_time(models.Queue, "add_message", "delete_message")
-    _one_at_a_time(models.SQSBackend, "receive_message", "change_message_visibility", "create_queue", "delete_queue")
+    _one_at_a_time(models.SQSBackend, "create_queue", "delete_queue")
+    _one_at_a_time(models.SQSBackend, "receive_message", "change_message_visibility", "get_queue_attributes")
     models.SQSBackend.receive_message = _waiting(models.SQSBackend.receive_message)  # type: ignore[method-assign]
     _one_at_a_time(DynamoDBBackend, "put_item", "delete_item", "update_item", "create_table", "delete_table")
 
