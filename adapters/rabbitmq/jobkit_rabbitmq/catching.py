@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future
 
@@ -12,6 +14,12 @@ from jobkit_rabbitmq.loans import Loan
 
 SPARE_FOR = 0.5
 """Seconds for which a message that came too late for its receiver is kept for the next one."""
+
+FIRST = 0.2
+"""Seconds for which messages that were seen to be ready, and of which none has come, may be under way."""
+
+STRAGGLERS = 0.02
+"""Seconds for which the rest of them may be, once some have come. What comes later goes back, and counts as a delivery."""
 
 MOST_SPARE = 64
 """How many such messages are kept at most."""
@@ -29,6 +37,7 @@ class Catch:
         window: How many messages each queue's consumer may be given.
         patient: It waits for the first message, rather than for a full hand.
         tags: Its consumers, and what queue each one reads.
+        give_up_at: When to be content with what is there, on `time.monotonic`; the patient one's receiver decides itself.
         over: It has been answered; whatever comes now is for others.
     """
 
@@ -40,6 +49,7 @@ class Catch:
     outcome: Future[list[Delivery]] = attrs.field(factory=Future)
     tags: dict[str, str] = attrs.field(factory=dict)
     loans: list[Loan] = attrs.field(factory=list)
+    give_up_at: float = math.inf
     over: bool = False
 
     def __attrs_post_init__(self) -> None:
@@ -47,8 +57,12 @@ class Catch:
         self.outcome.set_running_or_notify_cancel()
 
     @property
-    def full(self) -> bool:
-        return len(self.loans) >= (1 if self.patient else self.limit)
+    def ripe(self) -> bool:
+        return len(self.loans) >= (1 if self.patient else self.limit) or self.give_up_at <= time.monotonic()
+
+    def hurry(self) -> None:
+        """All that the broker had to give is on its way, or somebody else has taken it: wait no longer than it may take."""
+        self.give_up_at = time.monotonic() + (STRAGGLERS if self.loans else FIRST)
 
     def answer(self, lend: Callable[[Loan, float], Delivery]) -> list[Loan]:
         """Hand over what has come, the first queue's first; what is too much is left."""

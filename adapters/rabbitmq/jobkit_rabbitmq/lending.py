@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 import uuid
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
@@ -68,8 +69,8 @@ class Lending(Scout):
             catch.tags[tag], self._catches[tag] = queue, catch
             self._channel.consume(self._names.of(queue), tag, catch.window)
         if not catch.patient:
-            # What the consumer was given is under way behind the first reply, and has come before the second.
-            self._after_marker(lambda: self._after_marker(lambda: self._answer(catch)))
+            # What the consumer was given is under way behind the first reply, and has come before the second as a rule.
+            self._after_marker(lambda: self._after_marker(catch.hurry))
         outcome.set_result(None)
 
     def give_up(self, outcome: Future[None], catch: Catch) -> None:
@@ -135,16 +136,18 @@ class Lending(Scout):
 
     def turn(self) -> float:
         now = self._clock.steady()
-        ripe = {id(catch): catch for catch in self._catches.values() if catch.full and not catch.over}
-        for catch in ripe.values():
-            self._answer(catch)
+        catches = {id(catch): catch for catch in self._catches.values() if not catch.over}
+        for catch in catches.values():
+            if catch.ripe:
+                self._answer(catch)
         for loan in self._book.lapsed(now):
             loan.until = None
             self._give_back(loan)
         for loan in self._spare.stale(now):
             self._give_back(loan)
         ends = [end for end in (self._book.next_end(), self._spare.next_end()) if end is not None]
-        return max(0.0, min(ends, default=now + IDLE) - now)
+        hurry = [catch.give_up_at - time.monotonic() for catch in catches.values() if not catch.over]
+        return max(0.0, min([end - now for end in ends] + hurry, default=IDLE))
 
     def broken(self, error: JobKitError) -> None:
         super().broken(error)

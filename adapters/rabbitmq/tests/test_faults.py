@@ -150,13 +150,14 @@ def test_a_silent_server_ends_no_call_late(
 
 
 def test_a_server_that_does_not_confirm_an_extension_leaves_it_unknown(
-    proxy: Proxy, shaky: RabbitmqTransport, message: Make, take: Take
+    proxy: Proxy, shaky: RabbitmqTransport, message: Make, take: Take, until: Callable[..., None]
 ) -> None:
     """A holder that is cut off must not believe in a lease that the broker has ended with the connection."""
     shaky.send([message("a")])
     (loan,) = take(shaky)
     proxy.mute = True
     assert shaky.extend([loan], lease=20)[0].answer is Answer.UNKNOWN
+    until(lambda: loan.receipt.book.closed)  # type: ignore[attr-defined]
     assert shaky.extend([loan], lease=20)[0].answer is Answer.LOST
 
 
