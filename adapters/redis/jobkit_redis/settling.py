@@ -28,7 +28,7 @@ class Settling:
 
     def settle(self, settlements: Sequence[Settlement]) -> list[Settled]:
         items = list(enumerate(settlements))
-        if not any(self._reaches_out(settlement) for settlement in settlements):
+        if not self._server.slots.several or not any(map(self._reaches_out, settlements)):
             answers = self._in_place(items)
         else:
             # Of two settlements of one loan the first counts, also if the second would be carried out sooner.
@@ -56,7 +56,8 @@ class Settling:
         return len({self._slot(queue) for queue in queues_of([settlement])}) > 1
 
     def _slot(self, queue: str) -> int:
-        return self._server.slots.slot_of(self._server.keys.wake(queue))
+        slots = self._server.slots
+        return slots.slot_of(self._server.keys.wake(queue)) if slots.several else 0
 
     def _in_place(self, items: Sequence[Numbered]) -> dict[int, Settled]:
         by_slot: defaultdict[int, list[tuple[int, Numbered]]] = defaultdict(list)

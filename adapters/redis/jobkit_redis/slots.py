@@ -20,12 +20,13 @@ class Slots:
         several: It is one of a cluster.
 
     Attributes:
+        several: Keys may lie on several servers.
         stale: Something was not where the map has it, or there is no map yet.
     """
 
     def __init__(self, first: Address, several: bool) -> None:
         self._first = self._source = first
-        self._several = several
+        self.several = several
         self._lock = threading.Lock()
         self._moved: dict[int, Address] = {}
         self._starts: list[int] = [0]
@@ -34,7 +35,7 @@ class Slots:
 
     def address_of(self, key: str) -> Address:
         """The server that holds *key*; any one for an empty key."""
-        if not self._several:
+        if not self.several:
             return self._first
         slot = self.slot_of(key)
         with self._lock:
@@ -42,7 +43,7 @@ class Slots:
 
     def slot_of(self, key: str) -> int:
         """Where *key* lies; what has the same slot can be asked for in one command."""
-        return key_slot(key.encode()) if self._several else 0
+        return key_slot(key.encode()) if self.several else 0
 
     def servers(self) -> list[Address]:
         """All that hold anything, the URL's first if it does."""

@@ -130,7 +130,7 @@ class Cluster:
         return answers
 
 
-_MEMBER = ("--cluster-enabled", "yes", "--appendonly", "yes", "--cluster-node-timeout", "1000")
+_MEMBER = ("--cluster-enabled", "yes", "--appendonly", "yes", "--cluster-node-timeout")
 
 
 def _formed(servers: list[Private]) -> Cluster:
@@ -168,8 +168,10 @@ def new_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[.
     """Forms clusters, on the ports given, that last until the end of the run."""
     with ExitStack() as stack:
 
-        def form(*ports: int) -> Cluster:
-            return _formed([_started(tmp_path_factory.mktemp("cluster"), _MEMBER, stack, port) for port in ports])
+        def form(*ports: int, patience: int = 30_000) -> Cluster:
+            """*patience*: milliseconds after which a silent server counts as failed; a busy machine makes them silent."""
+            options = (*_MEMBER, str(patience))
+            return _formed([_started(tmp_path_factory.mktemp("cluster"), options, stack, port) for port in ports])
 
         yield form
 

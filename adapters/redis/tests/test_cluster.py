@@ -216,7 +216,7 @@ def test_a_key_that_has_gone_ahead_of_its_slot_is_asked_for_where_it_is(
 @pytest.fixture
 def fragile(new_cluster: Callable[..., Any], free_ports: Callable[[int], list[int]]) -> Any:
     """One with a replica of its first master, to be broken."""
-    return new_cluster(*free_ports(4))
+    return new_cluster(*free_ports(4), patience=2000)
 
 
 def test_a_master_that_dies_stops_only_its_own_queues_until_its_replica_takes_over(

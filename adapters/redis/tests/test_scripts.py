@@ -122,3 +122,12 @@ def test_queues_that_were_used_by_anybody_are_listed(url: Url, transport: RedisT
         other.send([message("a", queue="one")])
         other.settle([Done(each, (message("b", queue="two"),)) for each in take(other, "one")])
     assert [(each.queue, each.ready) for each in transport.depth([])] == [("one", 0), ("two", 1)]
+
+
+def test_of_several_settlements_of_one_loan_the_first_counts(transport: RedisTransport, message: Make, take: Take) -> None:
+    transport.send([message("a"), message("b")])
+    a, b = take(transport)
+    batch = [Done(a, (message("next"),)), Again(a, message("a")), Again(b, message("b")), Done(b, (message("wrong"),))]
+    answers = [each.answer for each in transport.settle(batch)]
+    assert answers == [Answer.YES, Answer.LOST, Answer.YES, Answer.LOST]
+    assert sorted(each.message.id for each in take(transport)) == ["b", "next"]

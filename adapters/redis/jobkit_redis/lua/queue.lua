@@ -45,14 +45,17 @@ local function store(queue, id, due, body)
   return due - now <= SOON
 end
 
--- Whether the loan is still the caller's. One that has lapsed is over even if nobody has taken the job since.
-local function holds(queue, id, loan)
-  local found = redis.call('HGET', key(queue, LOAN), id)
-  if not found or string.match(found, '^%S+') ~= loan then
-    return false
+-- The names of the loans that are still held, by id. One that has lapsed is over even if nobody has taken the job since.
+local function living_loans(queue, ids)
+  local found = {}
+  local notes = redis.call('HMGET', key(queue, LOAN), unpack(ids))
+  local lapses = redis.call('ZMSCORE', key(queue, LENT), unpack(ids))
+  for n, id in ipairs(ids) do
+    if notes[n] and lapses[n] and tonumber(lapses[n]) > now then
+      found[id] = string.match(notes[n], '^%S+')
+    end
   end
-  local lapses = redis.call('ZSCORE', key(queue, LENT), id)
-  return lapses and tonumber(lapses) > now
+  return found
 end
 
 -- The microsecond in which the first of a sorted set is due, or nil.
