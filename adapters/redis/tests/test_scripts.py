@@ -8,7 +8,7 @@ from contextlib import closing
 import redis
 
 from jobkit.store import Key, Write
-from jobkit.transport import Again, Answer, Delivery, Done, Message
+from jobkit.transport import Again, Answer, Delivery, Done, Message, Settlement
 from jobkit.url import Url
 from jobkit_redis import adapter, claims
 from jobkit_redis.keys import Keys
@@ -127,7 +127,12 @@ def test_queues_that_were_used_by_anybody_are_listed(url: Url, transport: RedisT
 def test_of_several_settlements_of_one_loan_the_first_counts(transport: RedisTransport, message: Make, take: Take) -> None:
     transport.send([message("a"), message("b")])
     a, b = take(transport)
-    batch = [Done(a, (message("next"),)), Again(a, message("a")), Again(b, message("b")), Done(b, (message("wrong"),))]
+    batch: list[Settlement] = [
+        Done(a, (message("next"),)),
+        Again(a, message("a")),
+        Again(b, message("b")),
+        Done(b, (message("wrong"),)),
+    ]
     answers = [each.answer for each in transport.settle(batch)]
     assert answers == [Answer.YES, Answer.LOST, Answer.YES, Answer.LOST]
     assert sorted(each.message.id for each in take(transport)) == ["b", "next"]
