@@ -1,5 +1,5 @@
 """
-``python -m jobkit_sqs.testing.moto_server -p 5000``: moto's server, made fit for more than one request at a time.
+``python adapters/sqs/tests/moto_server.py -p 5000``: moto's server, made fit for more than one request at a time.
 
 moto 5 serves each request in a thread of its own, and its queues know no locks: what is sent while something else is deleted
 may be forgotten, what was deleted may be back, and two receivers may be handed the same message. It also looks at the time
