@@ -24,6 +24,9 @@ KEPT = 1.0
 GLANCE = 0.1
 """Seconds between two looks at *stop*, which is nothing that one can wait for beside messages."""
 
+NEARLY = 0.1
+"""Seconds by which a wait may be exceeded, so that the last poll need not be a second shorter than what is left."""
+
 Where = tuple[str, float]
 """A queue, and the lease for which its messages are lent."""
 
@@ -74,10 +77,10 @@ class Polls(Forgetful):
             raise error
         return taken
 
-    def covers(self, where: Where) -> bool:
-        """Whether nothing is there as far as a poll knows that is under way, or has just come back with nothing."""
+    def covers(self, where: Where, ago: float) -> bool:
+        """Whether nothing is there as far as a poll knows that is under way, or ended empty up to *ago* seconds before."""
         with self._changed:
-            return where in self._under_way or self._empty.get(where, -KEPT) > self._clock.steady() - KEPT
+            return where in self._under_way or self._empty.get(where, -ago) > self._clock.steady() - ago
 
     def wait(self, places: Sequence[Where], limit: int, end: float, stop: threading.Event) -> None:
         """Until something came, a poll has ended, *stop* is set or it is *end*. Starts polls for as long as that is away."""
@@ -88,9 +91,11 @@ class Polls(Forgetful):
             running = [where for where in places if where in self._under_way]
             while not self.closed and not stop.is_set() and all(where in self._under_way for where in running):
                 rest = end - self._clock.steady()
-                if rest <= 0 or any(where in self._offers or where in self._errors for where in places):
+                if any(where in self._offers or where in self._errors for where in places):
                     return
-                self._clock.wait(self._changed, min(rest, GLANCE))
+                if rest <= (-3 * NEARLY if running else 0):
+                    return
+                self._clock.wait(self._changed, min(max(rest, NEARLY), GLANCE))
 
     def close(self) -> None:
         """Wait for what is under way: a message that came after the end would be nobody's until its lease lapsed."""
@@ -101,7 +106,7 @@ class Polls(Forgetful):
 
     def _start(self, places: Sequence[Where], limit: int, rest: float) -> int:
         """Gives how many of *places* are polled. Too near the end none is started: a poll lasts whole seconds."""
-        seconds = int(min(rest, self._longest))
+        seconds = int(min(rest + NEARLY, self._longest))
         share = max(1, min(10, limit, PREFETCH // len(places)))
         for where in places:
             if seconds < 1 or self.closed or sum(self._under_way.values()) + share > PREFETCH:

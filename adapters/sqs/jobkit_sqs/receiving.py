@@ -25,6 +25,9 @@ MOST = 10
 MORE_THAN_A_LOOK = 1.0
 """Seconds: SQS waits for no less."""
 
+LONG_AGO, JUST_NOW = 1.0, 0.3
+"""Seconds for which an empty poll is believed: by one who goes on waiting, and by one whose time is over."""
+
 
 class Receiving:
     """
@@ -57,37 +60,37 @@ class Receiving:
         """See `jobkit.transport.Transport.receive`. Ends with nothing when it is closed meanwhile."""
         end = self._clock.steady() + wait
         self._addresses.find(queues)
-        patient = wait >= MORE_THAN_A_LOOK
+        trust = LONG_AGO if wait >= MORE_THAN_A_LOOK else 0.0
         while True:
-            found = self._look(queues, limit, lease, patient=patient)
-            if found or self._clock.steady() >= end or stop.is_set() or self._polls.closed:
+            found = self._look(queues, limit, lease, trust)
+            now = self._clock.steady()
+            if found or now >= end or stop.is_set() or self._polls.closed:
                 return found
             self._polls.wait([(queue, lease) for queue in queues], limit, end, stop)
-            # At the end everything is looked at once more; until then the polls do it.
-            patient = self._clock.steady() < end
+            trust = LONG_AGO if self._clock.steady() < end else JUST_NOW
 
     def close(self) -> None:
         self._polls.close()
 
-    def _look(self, queues: Sequence[str], limit: int, lease: float, *, patient: bool) -> list[Delivery]:
-        """What is there now, from the first queue on. One who is *patient* leaves to the polls what those look at."""
+    def _look(self, queues: Sequence[str], limit: int, lease: float, trust: float) -> list[Delivery]:
+        """What is there now, from the first queue on. Polls that ended up to *trust* seconds ago are believed; at 0 none."""
         found: list[Delivery] = []
         for queue in queues:
             if len(found) >= limit:
                 break
             try:
-                found += self._look_at(queue, limit - len(found), lease, patient)
+                found += self._look_at(queue, limit - len(found), lease, trust)
             except Exception:
                 if found:  # these are lent already; the next receive will meet the error again
                     break
                 raise
         return found
 
-    def _look_at(self, queue: str, limit: int, lease: float, patient: bool) -> list[Delivery]:
+    def _look_at(self, queue: str, limit: int, lease: float, trust: float) -> list[Delivery]:
         where = (queue, lease)
         taken = self._polls.take(where, limit)
         # A poll that has brought something has brought what there was; if not, the next receive sees the rest.
-        if taken or (patient and self._polls.covers(where)):
+        if taken or (trust and self._polls.covers(where, trust)):
             return taken
         return self._short_looks(queue, limit, lease)
 

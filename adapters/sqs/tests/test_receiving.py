@@ -70,10 +70,14 @@ def test_many_are_received_in_two_rounds_of_requests(
 
 
 def test_an_idle_queue_costs_a_request_per_poll(open_transport: Open, faulty: Faulty, take: Take) -> None:
+    """Two polls of two seconds each after the first look; a busy machine may need one more."""
     transport = open_transport(wrap=faulty.wrap)
-    take(transport, "q", "q--low", wait=4.2)
+    begun = steady()
+    assert take(transport, "q", "q--low", wait=4) == []
+    assert steady() - begun >= 4
     waits = [parameters["WaitTimeSeconds"] for parameters in faulty.asked("receive_message")]
-    assert sorted(waits) == [0, 0, 0, 0, 2, 2, 2, 2]
+    assert waits[:4] == [0, 0, 2, 2]
+    assert len(waits) <= 10
 
 
 def test_stop_ends_the_wait_and_what_then_comes_goes_back_to_the_others(
